@@ -1,0 +1,62 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what is missing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo dev test lint unit bench clean
+
+help:
+	@echo "make demo    set up, and run the whole job on a sample archive"
+	@echo "make test    set up, lint, and run the tests"
+	@echo "make dev     set up, and start Dagster's UI on http://127.0.0.1:3000"
+	@echo "make bench   set up, and print the benchmarks (takes half an hour)"
+	@echo "make setup   set up only;  make lint, make unit: the parts of make test"
+
+setup: system $(READY)
+
+# Installs what is missing; says what to do where it may not.
+system:
+	@missing=""; for p in $(SYSTEM_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q "ok installed" || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then run=""; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then run="sudo"; \
+	  else echo "These system packages are missing, and I may not install them:$$missing" >&2; \
+	    echo "Run: sudo apt-get install -y$$missing" >&2; exit 1; fi; \
+	  echo "Installing$$missing"; \
+	  $$run apt-get update -q >/dev/null && DEBIAN_FRONTEND=noninteractive $$run apt-get install -y -q $$missing >/dev/null; \
+	fi
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing. Run: sudo apt-get install -y python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages into $(VENV) (minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/ragflow demo
+
+dev: setup
+	@$(BIN)/ragflow dev
+
+test: lint unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+unit: setup
+	$(BIN)/python -m pytest
+
+bench: setup
+	@$(BIN)/python -m ragflow_tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis

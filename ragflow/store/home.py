@@ -1,0 +1,67 @@
+"""The folder layout under ``RAGFLOW_HOME``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragflow.store.blobs import BlobStore
+from ragflow.store.inventory import InventoryStore
+from ragflow.store.locks import Lock
+from ragflow.store.manifests import ManifestStore
+from ragflow.store.records import ReleaseStore, VersionRecordStore
+from ragflow.store.tables import TableStore
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One archive's home folder; every other path is derived from it.
+
+    Attributes:
+        root: absolute path; folders below it are made when something is first written.
+    """
+
+    root: Path
+
+    @property
+    def inbox(self) -> Path:
+        """Default source: people and scanners drop files here."""
+        return self.root / "inbox"
+
+    @property
+    def dagster(self) -> Path:
+        """Dagster's own storage (DAGSTER_HOME)."""
+        return self.root / "dagster"
+
+    @property
+    def vectors(self) -> Path:
+        """Collection versions and the alias."""
+        return self.root / "vectors"
+
+    @property
+    def blobs(self) -> BlobStore:
+        return BlobStore(self.root / "blobs")
+
+    @property
+    def manifests(self) -> ManifestStore:
+        return ManifestStore(self.root / "manifests")
+
+    @property
+    def tables(self) -> TableStore:
+        return TableStore(self.root / "tables")
+
+    @property
+    def releases(self) -> ReleaseStore:
+        return ReleaseStore(self.root / "releases")
+
+    @property
+    def version_records(self) -> VersionRecordStore:
+        return VersionRecordStore(self.root / "releases" / "versions")
+
+    @property
+    def inventory(self) -> InventoryStore:
+        return InventoryStore(self.root / "inventory")
+
+    def lock(self, name: str) -> Lock:
+        """Return a lock shared by all processes that use this home; ``name`` is a plain word."""
+        return Lock(self.root / "locks" / f"{name}.lock")
