@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ragflow.errors import IntegrityError, NotFoundError
 from ragflow.model.batches import BatchManifest
 from ragflow.store.atomic import TEMPORARY_PREFIX, write_bytes
 
+_KEY = re.compile(r"[0-9]{8}-([0-9]{4,})-[0-9a-f]{8}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class ManifestStore:
@@ -19,9 +22,23 @@ class ManifestStore:
     root: Path
 
     def batch_keys(self) -> tuple[str, ...]:
-        """Return all batch keys in the order of their sequence numbers."""
-        names = [path.stem for path in self.root.glob("*.json") if not path.name.startswith(TEMPORARY_PREFIX)]
-        return tuple(sorted(names, key=lambda name: (int(name.split("-")[1]), name)))
+        """Return all batch keys in the order of their sequence numbers.
+
+        Raises:
+            IntegrityError: there is a file that is not named like a manifest; passing it over could lose a batch.
+        """
+        keys: list[tuple[int, str]] = []
+        for path in self.root.glob("*.json"):
+            if path.name.startswith(TEMPORARY_PREFIX):
+                continue
+            match = _KEY.fullmatch(path.stem)
+            if match is None:
+                raise IntegrityError(
+                    f"{path} is not named like a manifest.",
+                    remedy="If it is a renamed manifest, give it the name that its `key` says; if not, move it away.",
+                )
+            keys.append((int(match[1]), path.stem))
+        return tuple(key for _, key in sorted(keys))
 
     def get(self, key: str) -> BatchManifest:
         """Read one manifest.
@@ -32,7 +49,7 @@ class ManifestStore:
         """
         path = self.root / f"{Path(key).name}.json"
         try:
-            manifest = BatchManifest.from_json(orjson.loads(path.read_bytes()))
+            value = orjson.loads(path.read_bytes())
         except FileNotFoundError as error:
             raise NotFoundError(
                 f"There is no document batch {key!r}.", remedy="See `ragflow status` for the batches there are."
@@ -41,6 +58,9 @@ class ManifestStore:
             raise IntegrityError(
                 f"Manifest {path} is not JSON: {error}.", remedy="Restore the file from a backup."
             ) from error
+        if not isinstance(value, dict):
+            raise IntegrityError(f"Manifest {path} is not a JSON object.", remedy="Restore the file from a backup.")
+        manifest = BatchManifest.from_json(value)
         if manifest.key != key:
             raise IntegrityError(f"Manifest {path} holds the batch {manifest.key}.", remedy="Restore the file's name.")
         return manifest

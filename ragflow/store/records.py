@@ -34,7 +34,7 @@ class ReleaseStore:
             data = path.read_bytes()
             try:
                 record = ReleaseRecord.from_dict(orjson.loads(data))
-            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
                 raise IntegrityError(
                     f"Release record {path} is damaged ({error}).", remedy="Restore it from a backup."
                 ) from error

@@ -124,7 +124,11 @@ class TableStore:
 
     def current(self, asset: str, batch: str, fingerprint: str) -> TableRecord | None:
         """Return the record if its work need not be done again: same fingerprint, and its files are intact."""
-        record = self.find(asset, batch)
+        try:
+            record = self.find(asset, batch)
+        except IntegrityError:
+            # A damaged record is as good as none: the work is done again and writes a new one.
+            return None
         if record is None or record.fingerprint != fingerprint or self.damage(record):
             return None
         return record
