@@ -1,0 +1,205 @@
+"""The gate and the one atomic move: promote a proven candidate, refuse any other, roll back to a kept version."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ragflow.errors import CheckFailedError, NotFoundError
+from ragflow.model.ledger import Ledger
+from ragflow.model.releases import Decision, ReleaseRecord, VersionRecord
+from ragflow.model.verdicts import Verdict
+from ragflow.pipeline.collection import CandidateReport, build_candidate
+from ragflow.pipeline.examination import Examination, examine, sealed
+from ragflow.pipeline.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+UNCHANGED = "unchanged"
+HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReport:
+    """What became of a candidate.
+
+    Attributes:
+        version: the candidate.
+        decision: ``promoted``, ``rejected``, ``unchanged`` (it is live already) or ``held`` (it was rolled back from
+            before and nothing has changed since).
+        live: the version that serves now; None if none does.
+        verdicts: what the gate said; empty if it was not asked.
+        ledger: of the archive.
+        record: the release record that was written, if any.
+    """
+
+    version: str
+    decision: str
+    live: str | None
+    verdicts: tuple[Verdict, ...]
+    ledger: Ledger
+    record: ReleaseRecord | None
+
+
+def release(workspace: Workspace, candidate: CandidateReport | None = None, *, rebuild: bool = False) -> ReleaseReport:
+    """Build a candidate if none is given, judge it, and make it live if every verdict allows.
+
+    Raises:
+        IncompleteError: a batch has not been through all stages.
+    """
+    candidate = candidate or build_candidate(workspace, rebuild=rebuild)
+    return judge(workspace, candidate.record.version)
+
+
+def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> ReleaseReport:
+    """Examine a version as it will be served, write the record, and move the alias if every verdict passed.
+
+    Args:
+        explicit: a person named this version: promote it even if it was rolled back from before.
+    """
+    with workspace.home.lock("release").held():
+        finish_interrupted(workspace)
+        records = workspace.home.releases.all()
+        live = live_version(workspace)
+        if version == live:
+            newest = next((r for r in reversed(records) if r.version == version), None)
+            return ReleaseReport(version, UNCHANGED, live, (), newest.ledger if newest else Ledger(), None)
+        if not explicit and was_rolled_back(records, version):
+            ledger = next(r.ledger for r in reversed(records) if r.version == version)
+            return ReleaseReport(version, HELD, live, (), ledger, None)
+        examination = examine(workspace, version)
+        decision = Decision.PROMOTED if examination.passed else Decision.REJECTED
+        record = _append(workspace, examination.record, decision, live, examination)
+        if decision is Decision.PROMOTED:
+            _move(workspace, record)
+    log.info("release decided", extra={"version": version, "decision": decision, "number": record.number})
+    return ReleaseReport(
+        version=version,
+        decision=decision,
+        live=version if decision is Decision.PROMOTED else live,
+        verdicts=examination.verdicts,
+        ledger=examination.ledger,
+        record=record,
+    )
+
+
+def rollback(workspace: Workspace, version: str | None = None) -> ReleaseReport:
+    """Make a version live again that was live before; none named: the one before the present one.
+
+    The version's points are read and held against its record first; nothing is rebuilt.
+
+    Raises:
+        NotFoundError: there is no such version to go back to.
+        CheckFailedError: the version is no longer what was recorded.
+    """
+    with workspace.home.lock("release").held():
+        finish_interrupted(workspace)
+        records = workspace.home.releases.all()
+        live = live_version(workspace)
+        target = version or _before(workspace, records, live)
+        kept = workspace.home.version_records.find(target)
+        if kept is None or target not in workspace.versions().versions():
+            raise NotFoundError(
+                f"Version {target} is not kept.", remedy=f"Kept versions: {', '.join(workspace.versions().versions())}."
+            )
+        if target == live:
+            raise CheckFailedError(f"Version {target} is live already.", remedy="See `ragflow releases`.")
+        promoted = next((r for r in reversed(records) if r.version == target and r.decision is Decision.PROMOTED), None)
+        if promoted is None:
+            raise CheckFailedError(
+                f"Version {target} was never live.", remedy=f"To prove and publish it, run `ragflow promote {target}`."
+            )
+        seal = sealed(workspace, kept)
+        if not seal.passed:
+            raise CheckFailedError(f"Version {target} is damaged: {seal.summary}", remedy="Go back to another version.")
+        record = _append(workspace, kept, Decision.ROLLED_BACK, live, Examination(kept, (seal,), promoted.ledger, 0.0))
+        _move(workspace, record)
+    log.info("rolled back", extra={"version": target, "replaced": live})
+    return ReleaseReport(target, Decision.ROLLED_BACK, target, (seal,), promoted.ledger, record)
+
+
+def live_version(workspace: Workspace) -> str | None:
+    """Return the version that the alias points to; None if nothing has gone live yet."""
+    alias = workspace.versions().alias()
+    return alias.version if alias else None
+
+
+def was_rolled_back(records: Sequence[ReleaseRecord], version: str) -> bool:
+    """Whether the last thing that happened to a version was that somebody went back from it."""
+    for record in reversed(records):
+        if record.version == version and record.decision is not Decision.REJECTED:
+            return False
+        if record.decision is Decision.ROLLED_BACK and record.replaced == version:
+            return True
+    return False
+
+
+def is_decided(workspace: Workspace, corpus_fingerprint: str) -> str | None:
+    """Return what the gate last said about this state of the archive, for a person; None if it has yet to be asked."""
+    records = workspace.home.releases.all()
+    record = next((r for r in reversed(records) if r.corpus_fingerprint == corpus_fingerprint), None)
+    if record is None:
+        return None
+    if record.version == live_version(workspace):
+        return f"{record.version} is live and holds this state of the archive."
+    if record.decision is Decision.REJECTED:
+        return f"{record.version} holds this state of the archive, and was rejected."
+    if was_rolled_back(records, record.version):
+        return f"{record.version} holds this state of the archive, and was rolled back from."
+    # It was replaced by another state, of which the archive has come back: a setting changed and changed back.
+    return None
+
+
+def finish_interrupted(workspace: Workspace) -> None:
+    """Move the alias if a process was killed between writing a record and moving it. The caller holds the lock.
+
+    The record is written first, so that no version is ever live without one.
+    """
+    records = workspace.home.releases.all()
+    decided = next((r for r in reversed(records) if r.decision is not Decision.REJECTED), None)
+    live = live_version(workspace)
+    if decided is not None and decided.version != live and decided.replaced == live:
+        log.warning("finishing an interrupted release", extra={"version": decided.version})
+        _move(workspace, decided)
+
+
+def _before(workspace: Workspace, records: Sequence[ReleaseRecord], live: str | None) -> str:
+    kept = set(workspace.versions().versions())
+    for record in reversed(records):
+        came_live = record.decision is not Decision.REJECTED and record.version == live
+        if came_live and record.decision is Decision.PROMOTED and record.replaced in kept:
+            return str(record.replaced)
+    raise NotFoundError("There is no earlier version to go back to.", remedy="See `ragflow releases`.")
+
+
+def _append(
+    workspace: Workspace,
+    version: VersionRecord,
+    decision: Decision,
+    live: str | None,
+    examination: Examination,
+) -> ReleaseRecord:
+    number, previous = workspace.home.releases.last_hash()
+    record = ReleaseRecord(
+        number=number + 1,
+        version=version.version,
+        decision=decision,
+        decided_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        replaced=live,
+        previous=previous,
+        configuration_fingerprint=version.configuration_fingerprint,
+        corpus_fingerprint=version.corpus_fingerprint,
+        batches=version.batches,
+        points=version.points,
+        merkle_root=version.merkle_root,
+        ledger=examination.ledger,
+        verdicts=examination.verdicts,
+    )
+    workspace.home.releases.append(record)
+    return record
+
+
+def _move(workspace: Workspace, record: ReleaseRecord) -> None:
+    workspace.versions().move_alias(record.version, expected=record.replaced, moved_at=record.decided_at)
