@@ -1,0 +1,165 @@
+"""Commands that ask the live version: search and trace."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+import typer
+
+from ragflow.cli.console import emit, progress
+from ragflow.errors import BadInputError, CheckFailedError, UsageError
+from ragflow.pipeline.progress import report
+from ragflow.pipeline.searching import Hit, Searcher, SearchMode, rank_documents
+from ragflow.settings import load_settings
+from ragflow.store.atomic import write_bytes
+
+DOCUMENTS_PER_HIT = 5
+"""Hits fetched per document asked for, so that a document with many good chunks does not crowd out the others."""
+
+
+class Level(StrEnum):
+    DOCUMENT = "document"
+    CHUNK = "chunk"
+
+
+def search(
+    query: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
+    top: Annotated[int, typer.Option(help="How many hits.")] = 10,
+    mode: Annotated[SearchMode, typer.Option(help="Which vectors answer.")] = SearchMode.HYBRID,
+    where: Annotated[list[str] | None, typer.Option(help="key=value, may be given several times.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Leave out hits below this score.")] = None,
+    queries: Annotated[Path | None, typer.Option(help="JSON lines with _id and text: answer them all.")] = None,
+    run: Annotated[Path | None, typer.Option(help="With --queries: the TREC run file to write.")] = None,
+    level: Annotated[Level, typer.Option(help="With --queries: what is ranked.")] = Level.DOCUMENT,
+) -> None:
+    """Search the live version."""
+    if (query is None) == (queries is None) or (queries is None) != (run is None):
+        raise UsageError("Give either a query, or both --queries and --run.", remedy="See `ragflow search --help`.")
+    conditions = _conditions(where or [])
+    with progress(), Searcher(load_settings().workspace()) as searcher:
+        if query is not None:
+            hits = searcher.search(query, top=top, mode=mode, where=conditions, min_score=min_score)
+            emit([asdict(hit) for hit in hits], hits_text(hits))
+            return
+        assert queries is not None and run is not None
+        asked = list(_read_queries(queries))
+        lines = list(_run_lines(searcher, asked, top, mode, conditions, level))
+        write_bytes(run, "".join(lines).encode())
+    emit(
+        {"run": str(run), "queries": len(asked), "lines": len(lines), "version": searcher.version},
+        f"{len(asked)} queries answered from {searcher.version}; {len(lines)} lines in {run}.",
+    )
+
+
+def _conditions(where: list[str]) -> dict[str, str | int | bool]:
+    conditions: dict[str, str | int | bool] = {}
+    for entry in where:
+        key, sign, value = entry.partition("=")
+        if not sign or not key:
+            raise UsageError(f"--where {entry!r} is not key=value.", remedy="Example: --where language=fr")
+        conditions[key] = int(value) if value.isdigit() else value
+    return conditions
+
+
+def _read_queries(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}.", remedy="Check the path.") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = orjson.loads(line)
+            name, text = str(value["_id"]), str(value["text"])
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise BadInputError(
+                f"{path}, line {number}, is not a query ({error}).", remedy='Each line: {"_id": "…", "text": "…"}'
+            ) from error
+        if name.split() != [name]:
+            raise BadInputError(
+                f"{path}, line {number}: the query's _id {name!r} is empty or holds white space.",
+                remedy="A run file parts its columns by white space: choose another _id.",
+            )
+        yield name, text
+
+
+def _run_lines(
+    searcher: Searcher,
+    asked: list[tuple[str, str]],
+    top: int,
+    mode: SearchMode,
+    where: dict[str, str | int | bool],
+    level: Level,
+) -> Iterator[str]:
+    vectors = searcher.embed([text for _, text in asked]) if mode is not SearchMode.SPARSE else None
+    depth = top * DOCUMENTS_PER_HIT if level is Level.DOCUMENT else top
+    for number, (name, text) in enumerate(asked):
+        vector = vectors[number] if vectors is not None else None
+        hits = searcher.search_with(text, vector, top=depth, mode=mode, where=where)
+        ranked = rank_documents(hits) if level is Level.DOCUMENT else [(hit.point_id, hit.score) for hit in hits]
+        for rank, (key, score) in enumerate(ranked[:top], start=1):
+            # The format parts its columns by white space, and a file name may hold some.
+            yield f"{name} Q0 {quote(key, safe='/#:,;!()[]@&=+~')} {rank} {score:.6f} ragflow-{mode}\n"
+        report("answer queries", number + 1, len(asked))
+
+
+def hits_text(hits: list[Hit]) -> str:
+    """Return hits for a person."""
+    if not hits:
+        return "Nothing found."
+    blocks = []
+    for rank, hit in enumerate(hits, start=1):
+        text = textwrap.shorten(hit.text, 300, placeholder=" …")
+        also = f"\n    also in {', '.join(hit.also_in)}" if hit.also_in else ""
+        blocks.append(
+            f"{rank:>2}. {hit.document['title']} — {hit.document['key']}, page {hit.page_number}\n"
+            f"    score {hit.score:.3f}, read by {hit.engine} with confidence {hit.confidence:.2f}"
+            f"\n    point {hit.point_id}{also}\n{textwrap.indent(textwrap.fill(text, 100), '    ')}"
+        )
+    return "\n\n".join(blocks)
+
+
+def trace(
+    point_id: Annotated[str, typer.Argument(help="The point_id of a search hit.")],
+    image: Annotated[Path | None, typer.Option(help="Write the page as PNG, with the words marked.")] = None,
+    version: Annotated[str | None, typer.Option(help="None: the live one.")] = None,
+) -> None:
+    """Lead one hit back to the stored bytes, hash by hash, and to its place on the page."""
+    from ragflow.pipeline.tracing import mark_page
+    from ragflow.pipeline.tracing import trace as follow
+
+    workspace = load_settings().workspace()
+    found = follow(workspace, point_id, version)
+    if image is not None:
+        mark_page(workspace, found, image)
+    answer: dict[str, Any] = {
+        "point_id": found.point_id,
+        "version": found.version,
+        "holds": found.holds,
+        "present": found.present,
+        "links": [{**asdict(link), "holds": link.holds} for link in found.links],
+        "payload": found.payload,
+        "words": list(found.words),
+        "image": str(image) if image else None,
+    }
+    payload = found.payload
+    lines = [
+        f"{payload['title']} — {payload['document_key']}, page {payload['page_number']} (version {found.version})",
+        f"read by {payload['engine']}, batch {payload['batch']}",
+        *(f"  {'holds ' if link.holds else 'BROKEN'}  {link.name:<18} {link.recorded[:16]}…" for link in found.links),
+    ]
+    if not found.present:
+        lines.append("This document has been changed in or removed from the archive since.")
+    if image is not None:
+        lines.append(f"Page image: {image}")
+    emit(answer, "\n".join(lines))
+    if not found.holds:
+        raise typer.Exit(CheckFailedError.exit_code)

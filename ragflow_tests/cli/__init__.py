@@ -1,0 +1,1 @@
+"""What the command line promises: answers, files, exit codes, one-line errors."""
