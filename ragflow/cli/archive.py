@@ -78,15 +78,19 @@ def run_ingest(
 
 
 def _needs_release(workspace: Workspace) -> bool:
-    from ragflow.model.batches import fold
-    from ragflow.pipeline.desired import corpus_fingerprint
     from ragflow.pipeline.release import is_decided
 
-    manifests = workspace.home.manifests.all()
-    if not manifests:
+    if not workspace.home.manifests.batch_keys():
         return False
-    fingerprint, _ = corpus_fingerprint(workspace, fold(manifests))
-    return is_decided(workspace, fingerprint) is None
+    return is_decided(workspace, _fingerprint(workspace)) is None
+
+
+def _fingerprint(workspace: Workspace) -> str:
+    from ragflow.model.batches import fold
+    from ragflow.pipeline.desired import corpus_fingerprint
+
+    fingerprint, _ = corpus_fingerprint(workspace, fold(workspace.home.manifests.all()))
+    return fingerprint
 
 
 def _unchanged(workspace: Workspace) -> dict[str, Any]:
@@ -96,7 +100,9 @@ def _unchanged(workspace: Workspace) -> dict[str, Any]:
     if not records:
         return {}
     live, last = live_version(workspace), records[-1]
-    if last.version == live or last.decision != "rejected":
+    serving = workspace.home.version_records.find(live) if live else None
+    holds_all = serving is not None and serving.corpus_fingerprint == _fingerprint(workspace)
+    if holds_all or last.version == live or last.decision != "rejected":
         return {"version": live, "decision": "unchanged"}
     return {"version": last.version, "decision": "rejected", "verdicts": [asdict(v) for v in last.verdicts]}
 

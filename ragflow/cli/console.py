@@ -16,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ragflow.pipeline.progress import listening
 
-PLAIN_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+DAGSTER_FIELD = "dagster_meta"
+"""What Dagster adds to a record that is logged inside a run."""
+PLAIN_FIELDS = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", DAGSTER_FIELD}
 
 
 @dataclass(slots=True)
@@ -37,12 +39,13 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line: time, level, logger, message, and whatever was given as ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
+        in_run = getattr(record, DAGSTER_FIELD, {})
         fields = {name: value for name, value in record.__dict__.items() if name not in PLAIN_FIELDS}
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": in_run.get("orig_message") or record.getMessage(),
             **fields,
         }
         if record.exc_info:
@@ -54,6 +57,7 @@ def set_up_logs() -> None:
     """Send our own logs to stderr as JSON lines; those of libraries only from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(lambda record: record.name.startswith("ragflow") or record.levelno >= logging.WARNING)
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     ours = logging.getLogger("ragflow")
     # On a terminal the progress bar tells what goes on.

@@ -10,6 +10,8 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from ragflow.model.batches import BatchManifest, Corpus, check_chain, fold
 from ragflow.model.ledger import Ledger
 from ragflow.model.releases import VersionRecord
 from ragflow.model.verdicts import MAX_ROWS, Outcome, Verdict
+from ragflow.ocr.pool import TaskFailure
 from ragflow.pipeline import chunks, embeddings, ocr_text, raw_pdfs
 from ragflow.pipeline.batch_checks import CHECK_NAMES, NOT_BLOCKING, check_batches
 from ragflow.pipeline.collection import desired_owners, observed_hash, version_root
@@ -27,7 +30,14 @@ from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS
 from ragflow.pipeline.workspace import Workspace
 from ragflow.quality.pages import coverage, ledger_adds_up
 from ragflow.quality.points import points_exact
+from ragflow.vectors.edge import EdgeVersionStore
 from ragflow.vectors.protocols import CollectionReader
+
+SALVAGE_SECONDS = 600.0
+"""Time limit for reading a damaged version."""
+
+Owners = Mapping[uuid.UUID, tuple[bytes, str, int]]
+"""Point id → (point hash, document key, page number), for everything that should be there."""
 
 VERDICT_NAMES = (
     "manifests_chained",
@@ -94,6 +104,7 @@ def examine(workspace: Workspace, version: str) -> Examination:
                 remedy="See the other verdicts.",
             )
         )
+    verdicts.sort(key=lambda verdict: VERDICT_NAMES.index(verdict.name))
     return Examination(record, tuple(verdicts), ledger, round(time.monotonic() - started, 2))
 
 
@@ -218,14 +229,44 @@ def _points(workspace: Workspace, record: VersionRecord, corpus: Corpus) -> list
             observed, doubled, places = read_points(reader)
             ready = _ready(reader, record)
     except (IntegrityError, NotFoundError) as error:
-        return [
-            Verdict(
-                "points_exact", Outcome.FAIL, error.message, remedy=error.remedy, rows=({"problem": error.message},)
-            )
-        ]
+        return _salvaged(workspace, record, owners, error)
     known = {**places, **{identifier: (document, page) for identifier, (_, document, page) in owners.items()}}
     desired = {identifier: digest for identifier, (digest, _, _) in owners.items()}
     return [points_exact(desired, observed, doubled, known), _seal(record, observed), ready]
+
+
+@dataclass(frozen=True, slots=True)
+class SalvageTask:
+    """A damaged version to read as far as it goes."""
+
+    vectors: Path
+    version: str
+
+
+def salvage(task: SalvageTask) -> tuple[dict[uuid.UUID, bytes], list[uuid.UUID], Places]:
+    """Run in a worker process: an engine may crash on damaged files."""
+    with EdgeVersionStore(task.vectors).open(task.version, salvage=True) as reader:
+        return read_points(reader)
+
+
+def _salvaged(
+    workspace: Workspace, record: VersionRecord, owners: Owners, error: IntegrityError | NotFoundError
+) -> list[Verdict]:
+    """Return the verdicts on a version that does not open as it should, naming the points concerned if they show."""
+    file_row: dict[str, Any] = {"problem": error.message}
+    rows: tuple[dict[str, Any], ...] = ()
+    if isinstance(error, IntegrityError):
+        task = SalvageTask(workspace.home.vectors, record.version)
+        ((_, found),) = workspace.pool().map(salvage, [task], seconds=lambda _: SALVAGE_SECONDS)
+        if not isinstance(found, TaskFailure):
+            observed, doubled, places = found
+            known = {**places, **{identifier: (document, page) for identifier, (_, document, page) in owners.items()}}
+            desired = {identifier: digest for identifier, (digest, _, _) in owners.items()}
+            rows = points_exact(desired, observed, doubled, known).rows
+    return [
+        Verdict("points_exact", Outcome.FAIL, error.message, remedy=error.remedy, rows=(file_row, *rows)),
+        Verdict("version_sealed", Outcome.FAIL, error.message, remedy=error.remedy, rows=(file_row,)),
+    ]
 
 
 Places = dict[uuid.UUID, tuple[str, int]]

@@ -27,8 +27,8 @@ class ReleaseReport:
 
     Attributes:
         version: the candidate.
-        decision: ``promoted``, ``rejected``, ``unchanged`` (it is live already) or ``held`` (it was rolled back from
-            before and nothing has changed since).
+        decision: ``promoted``, ``rejected``, ``unchanged`` (it, or one from more batches, is live already) or ``held``
+            (it was rolled back from before and nothing has changed since).
         live: the version that serves now; None if none does.
         verdicts: what the gate said; empty if it was not asked.
         ledger: of the archive.
@@ -69,6 +69,10 @@ def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> Rele
         if not explicit and was_rolled_back(records, version):
             ledger = next(r.ledger for r in reversed(records) if r.version == version)
             return ReleaseReport(version, HELD, live, (), ledger, None)
+        if not explicit and live is not None and _overtaken(workspace, version, live):
+            log.info("candidate overtaken", extra={"version": version, "live": live})
+            ledger = next((r.ledger for r in reversed(records) if r.version == live), Ledger())
+            return ReleaseReport(live, UNCHANGED, live, (), ledger, None)
         examination = examine(workspace, version)
         decision = Decision.PROMOTED if examination.passed else Decision.REJECTED
         record = _append(workspace, examination.record, decision, live, examination)
@@ -134,6 +138,15 @@ def was_rolled_back(records: Sequence[ReleaseRecord], version: str) -> bool:
         if record.decision is Decision.ROLLED_BACK and record.replaced == version:
             return True
     return False
+
+
+def _overtaken(workspace: Workspace, version: str, live: str) -> bool:
+    """Whether another run has published all batches of this version and more since it was built.
+
+    Batches are never taken back, so going live with fewer of them would drop documents.
+    """
+    candidate, served = (workspace.home.version_records.find(name) for name in (version, live))
+    return candidate is not None and served is not None and candidate.batches.keys() < served.batches.keys()
 
 
 def is_decided(workspace: Workspace, corpus_fingerprint: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ragflow.errors import NotFoundError, UsageError
+from ragflow.errors import IntegrityError, NotFoundError, UsageError
 from ragflow.model.batches import fold
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import vector_sha256
@@ -21,6 +21,21 @@ MARK_DPI = 110
 """Resolution of the marked page image: readable, and a few hundred kilobytes."""
 MARK_COLOUR = (255, 196, 0)
 MARK_STRENGTH = 0.45
+CHAINED = (
+    "document_key",
+    "document_sha256",
+    "batch",
+    "page_index",
+    "chunk_index",
+    "char_start",
+    "char_end",
+    "text",
+    "text_sha256",
+    "page_text_sha256",
+    "words_sha256",
+    "vector_sha256",
+)
+"""Fields of a payload that lead back to the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ def trace(workspace: Workspace, point_id: str, version: str | None = None) -> Tr
     Raises:
         UsageError: not a point id.
         NotFoundError: no such point or version.
-        IntegrityError: a table cannot be read.
+        IntegrityError: a table cannot be read, or the point's payload lacks what leads back.
     """
     try:
         identifier = uuid.UUID(point_id)
@@ -86,6 +101,12 @@ def trace(workspace: Workspace, point_id: str, version: str | None = None) -> Tr
         )
     point = points[0]
     payload = dict(point.payload)
+    lacking = [name for name in CHAINED if name not in payload]
+    if lacking:
+        raise IntegrityError(
+            f"Point {point_id} of version {version} lacks {', '.join(lacking)} in its payload.",
+            remedy="Run `ragflow verify` to see what else was changed, and `ragflow ingest --rebuild` to replace it.",
+        )
     sha256, page_index = payload["document_sha256"], payload["page_index"]
     tables = workspace.home.tables
     only_page = [("document_sha256", "==", sha256), ("page_index", "==", page_index)]

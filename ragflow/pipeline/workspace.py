@@ -19,6 +19,8 @@ from ragflow.store.home import Home
 from ragflow.vectors.edge import EdgeVersionStore
 from ragflow.vectors.protocols import CollectionSettings, VersionStore
 
+MIN_TOKENS = 32
+"""A piece of text shorter than this joins its neighbour where it fits."""
 POINT_FORMAT = 1
 """Goes up whenever the payload of a point changes its shape."""
 
@@ -95,7 +97,8 @@ class Workspace:
     def chunk_options(self) -> ChunkOptions:
         """Return the chunker's options: never longer than what the model reads."""
         max_tokens = self.tokenizer().max_tokens
-        return ChunkOptions(max_tokens=max_tokens, target_tokens=min(self.target_tokens, max_tokens))
+        target = min(self.target_tokens, max_tokens)
+        return ChunkOptions(max_tokens=max_tokens, target_tokens=target, min_tokens=min(MIN_TOKENS, target))
 
     def collection_settings(self) -> CollectionSettings:
         return CollectionSettings(dimension=self.dense().dimension, index_from_points=self.index_from_points)

@@ -256,18 +256,18 @@ class EdgeVersionStore:
         try:
             folder = self._folders.shard(version)
             copy_tree(self._folders.shard(base), folder)
-            shard = _load(folder, f"the copy of collection version {base}", completion)
+            shard = _load(folder, f"the copy of collection version {base}", completion.points)
         except BaseException:
             lock.release()
             raise
         return EdgeWriter(shard, self._folders, version, settings, lock)
 
-    def open(self, version: str) -> EdgeReader:
-        completion = self._folders.check_files(version)
+    def open(self, version: str, *, salvage: bool = False) -> EdgeReader:
+        completion = self._folders.completion(version) if salvage else self._folders.check_files(version)
         sweep_views(self._views)
         view = make_view(self._views, self._folders.shard(version))
         try:
-            shard = _load(view, f"collection version {version}", completion)
+            shard = _load(view, f"collection version {version}", None if salvage else completion.points)
         except BaseException:
             remove_view(view)
             raise
@@ -314,15 +314,15 @@ def _translated(name: str, kind: type[RagflowError]) -> Iterator[None]:
         raise kind(f"The vector engine failed on the {name}: {error}", remedy=remedy) from error
 
 
-def _load(folder: Path, name: str, completion: Completion) -> qdrant_edge.EdgeShard:
-    """Load a shard; raise IntegrityError if it cannot be loaded or has not as many points as its record says."""
+def _load(folder: Path, name: str, expected: int | None) -> qdrant_edge.EdgeShard:
+    """Load a shard; raise IntegrityError if it cannot be loaded or has not the expected number of points."""
     with _translated(name, IntegrityError):
         shard = qdrant_edge.EdgeShard.load(str(folder))
         points = shard.count(qdrant_edge.CountRequest(exact=True))
-        if points != completion.points:
+        if expected is not None and points != expected:
             shard.close()
             raise IntegrityError(
-                f"There are {points} points in {name}, and its record says {completion.points}.",
+                f"There are {points} points in {name}, and its record says {expected}.",
                 remedy="Restore this version from a backup, or roll back to another version and reindex.",
             )
         return shard

@@ -240,8 +240,12 @@ class VersionStore(Protocol):
         """
         ...
 
-    def open(self, version: str) -> CollectionReader:
+    def open(self, version: str, *, salvage: bool = False) -> CollectionReader:
         """Open a complete version for reading.
+
+        Args:
+            salvage: take it as it is, damaged or not, to find out what is wrong with it. An engine may crash on
+                damaged files: do this in a process that may die.
 
         Raises:
             NotFoundError: there is no such complete version; the message lists those there are.

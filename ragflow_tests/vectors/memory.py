@@ -163,7 +163,7 @@ class MemoryVersionStore:
             raise NotFoundError(f"No {version}.", remedy=f"There are: {self.versions()}.")
         return self.complete[version]
 
-    def open(self, version: str) -> MemoryReader:
+    def open(self, version: str, *, salvage: bool = False) -> MemoryReader:
         return MemoryReader(*self._find(version))
 
     def discard(self, version: str) -> None:

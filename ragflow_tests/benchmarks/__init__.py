@@ -1,0 +1,11 @@
+"""Measurements, printed as one table: ``python -m ragflow_tests.benchmarks [NAME…] [--quick]``.
+
+Nothing is asserted: a figure that misses its target is printed as missed. Where two things are compared, both are
+measured in the same run, on the same files, by turns. Run it on a machine that does nothing else. Linux only.
+
+- ``report``   a figure, and the table of all figures
+- ``fresh``    run a command or a function as a new process and measure it; ``meter`` and ``child`` are that process
+- ``material`` the documents that are measured on
+- ``parts``    an ingest with a stopwatch on each of its parts
+- ``ocr``, ``text_layer``, ``embedding``, ``unchanged``, ``bulk``, ``search``, ``memory``: the benchmarks
+"""

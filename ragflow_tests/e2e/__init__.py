@@ -1,0 +1,1 @@
+"""The `ragflow` command on real PDFs through a real Dagster instance."""

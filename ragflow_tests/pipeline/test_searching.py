@@ -1,0 +1,193 @@
+"""Searching the live version: fusion, filters, doubles."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ragflow.errors import NotFoundError, UsageError
+from ragflow.pipeline.searching import Hit, Searcher, SearchMode, fuse, rank_documents
+from ragflow.pipeline.workspace import Workspace
+from ragflow.vectors.protocols import ScoredPoint
+from ragflow_tests.pipeline.archive import LATER, LAVOIR, MINUTES, ORCHARD, QUARRY, REPORT, TWIN, WINDMILL, Archive
+
+MODES = list(SearchMode)
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> list[ScoredPoint]:
+    """A ranking as an engine gives it: best first, each point once."""
+    found = draw(st.dictionaries(st.integers(0, 12), st.integers(-8, 240).map(lambda eighths: eighths / 8), max_size=8))
+    points = [ScoredPoint(uuid.UUID(int=number), score, {"number": number}) for number, score in found.items()]
+    return sorted(points, key=lambda point: (-point.score, point.id))
+
+
+weights = st.floats(0, 1)
+
+
+@given(rankings(), rankings(), weights)
+def test_fusion_keeps_every_point_once_between_zero_and_one(
+    dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float
+) -> None:
+    fused = fuse(dense, sparse, weight)
+    assert {point.id for point in fused} == {point.id for point in [*dense, *sparse]}
+    assert len({point.id for point in fused}) == len(fused)
+    assert all(-1e-9 <= point.score <= 1 + 1e-9 for point in fused)
+    assert [point.score for point in fused] == sorted((point.score for point in fused), reverse=True)
+    assert all(point.payload["number"] == point.id.int for point in fused)
+    assert fused == fuse(dense, sparse, weight), "and ties are broken in the same way every time"
+
+
+@given(rankings(), rankings(), weights)
+def test_fusion_does_not_care_which_side_is_called_which(
+    dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float
+) -> None:
+    one = {point.id: point.score for point in fuse(dense, sparse, weight)}
+    other = {point.id: point.score for point in fuse(sparse, dense, 1 - weight)}
+    assert one == pytest.approx(other)
+
+
+@given(rankings(), st.sampled_from([0.25, 2.0, 8.0]), st.sampled_from([-4.0, 0.0, 16.0]))
+def test_fusion_does_not_care_about_the_scale_of_a_side(dense: list[ScoredPoint], factor: float, offset: float) -> None:
+    scaled = [point._replace(score=point.score * factor + offset) for point in dense]
+    expected = {point.id: point.score for point in fuse(dense, [])}
+    assert {point.id: point.score for point in fuse(scaled, [])} == pytest.approx(expected, abs=1e-6)
+
+
+@given(rankings(), rankings())
+def test_one_side_alone_keeps_its_order(dense: list[ScoredPoint], sparse: list[ScoredPoint]) -> None:
+    assert [point.id for point in fuse(dense, [])] == [point.id for point in dense]
+    assert [point.id for point in fuse([], sparse)] == [point.id for point in sparse]
+
+
+@given(rankings(), rankings())
+def test_a_point_that_leads_both_sides_leads_with_full_score(
+    dense: list[ScoredPoint], sparse: list[ScoredPoint]
+) -> None:
+    best = ScoredPoint(uuid.UUID(int=99), 31.0, {"number": 99})
+    fused = fuse([best, *dense], [best, *sparse])
+    assert (fused[0].id, fused[0].score) == (best.id, 1.0)
+
+
+def test_a_point_that_a_side_did_not_return_counts_as_its_lowest() -> None:
+    a, b, c = (ScoredPoint(uuid.UUID(int=n), score, {"number": n}) for n, score in ((1, 0.9), (2, 0.5), (3, 0.1)))
+    fused = {point.id.int: point.score for point in fuse([a, b, c], [b._replace(score=7.0), c._replace(score=3.0)])}
+    assert fused == pytest.approx({1: 0.5, 2: 0.25 + 0.5, 3: 0.0})
+    assert fuse([], []) == []
+
+
+@pytest.fixture(scope="module")
+def searcher(archive: Archive) -> Iterator[Searcher]:
+    with Searcher(archive.workspace) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("query", "document", "page"),
+    [
+        ("granite quarry flood", {REPORT, TWIN}, 1),
+        ("cider press pears", {REPORT, TWIN}, 4),
+        ("lavoir toiture", {MINUTES}, 1),
+    ],
+)
+def test_the_right_page_comes_first(
+    searcher: Searcher, mode: SearchMode, query: str, document: set[str], page: int
+) -> None:
+    best = searcher.search(query, mode=mode)[0]
+    assert best.document["key"] in document
+    assert best.page_number == page
+    assert best.collection_version == "v000002"
+    assert best.engine == "text_layer"
+    assert best.boxes
+    assert all(0 <= edge <= 1 for box in best.boxes for edge in box)
+
+
+def test_the_same_text_in_several_documents_is_one_hit(searcher: Searcher) -> None:
+    (best, *others) = searcher.search("windmill barley three villages")
+    assert best.text == WINDMILL
+    assert {best.document["key"], *best.also_in} == {REPORT, TWIN, LATER}
+    assert len(best.also_in) == 2
+    assert all(hit.text != WINDMILL for hit in others)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_filters_narrow_the_hits(searcher: Searcher, mode: SearchMode) -> None:
+    hits = searcher.search("windmill barley école", mode=mode, where={"document_key": LATER})
+    assert {hit.document["key"] for hit in hits} == {LATER}
+    assert all(not hit.also_in for hit in hits)
+    hits = searcher.search("barley école lavoir", mode=mode, where={"language": "fr"})
+    assert {hit.document["key"] for hit in hits} == {MINUTES}
+    hits = searcher.search("barley école lavoir windmill", mode=mode, where={"page_number": 1, "language": "fr"})
+    assert [hit.text for hit in hits] == [LAVOIR]
+    assert searcher.search("barley", mode=mode, where={"source": "nowhere"}) == []
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_least_score_cuts_the_tail(searcher: Searcher, mode: SearchMode) -> None:
+    every = searcher.search("pears and cider", mode=mode)
+    assert [hit.score for hit in every] == sorted((hit.score for hit in every), reverse=True)
+    least = every[0].score
+    assert searcher.search("pears and cider", mode=mode, min_score=least - 1e-6)[0].text == ORCHARD
+    assert all(hit.score >= 0.2 for hit in searcher.search("pears and cider", mode=mode, min_score=0.2))
+    assert searcher.search("pears and cider", mode=mode, min_score=1e6) == []
+
+
+def test_top_limits_the_hits(searcher: Searcher) -> None:
+    assert [len(searcher.search("the", top=top, mode=SearchMode.DENSE)) for top in (1, 2, 100)] == [1, 2, 6]
+
+
+def test_a_query_that_is_too_long_for_the_model_is_cut_not_refused(searcher: Searcher) -> None:
+    tokenizer = searcher._workspace.tokenizer()
+    query = f"{QUARRY} " * 60
+    assert tokenizer.count([query])[0] > 3 * tokenizer.max_tokens
+    assert searcher.search(query)[0].text == QUARRY
+    cut = searcher._fit(query)
+    assert query.startswith(cut)
+    assert tokenizer.max_tokens - 8 <= tokenizer.count([cut])[0] <= tokenizer.max_tokens
+    assert searcher._fit("short query") == "short query"
+
+
+@pytest.mark.parametrize(
+    "query", ["x" * 5000, "漢" * 3000, "a." * 2000, "é" * 1000 + " " + "z" * 9000, "\x00 null", "🦉" * 600]
+)
+def test_no_query_is_too_odd(searcher: Searcher, query: str) -> None:
+    tokenizer = searcher._workspace.tokenizer()
+    assert tokenizer.count([searcher._fit(query)])[0] <= tokenizer.max_tokens
+    for mode in MODES:
+        searcher.search(query, mode=mode)
+
+
+@pytest.mark.parametrize(("query", "top"), [("", 10), (" \n", 10), ("word", 0), ("word", -1)])
+def test_an_empty_query_or_no_hits_at_all_is_wrong_usage(searcher: Searcher, query: str, top: int) -> None:
+    for mode in MODES:
+        with pytest.raises(UsageError) as caught:
+            searcher.search(query, top=top, mode=mode)
+        assert caught.value.remedy
+
+
+def test_many_queries_embedded_together_find_what_each_finds_alone(searcher: Searcher) -> None:
+    queries = ["granite quarry", "poêle pour l'école", "cider"]
+    for query, vector in zip(queries, searcher.embed(queries), strict=True):
+        together = searcher.search_with(query, vector, top=3, mode=SearchMode.HYBRID)
+        assert [hit.point_id for hit in together] == [hit.point_id for hit in searcher.search(query, top=3)]
+
+
+def test_nothing_live_is_said_with_what_to_do(workspace: Workspace) -> None:
+    with pytest.raises(NotFoundError, match="Nothing is live") as caught:
+        Searcher(workspace)
+    assert "ingest" in caught.value.remedy
+
+
+def hit(key: str, score: float, *also_in: str) -> Hit:
+    document = {"key": key, "sha256": "", "title": ""}
+    return Hit(key, score, document, 1, "", [], 1.0, None, "en", "v000001", also_in)
+
+
+def test_documents_are_ranked_by_their_best_hit() -> None:
+    hits = [hit("b", 0.9, "d"), hit("a", 0.8), hit("b", 0.7), hit("d", 0.6, "c")]
+    assert rank_documents(hits) == [("b", 0.9), ("d", 0.9), ("a", 0.8), ("c", 0.6)]
