@@ -88,7 +88,9 @@ def test_each_place_has_its_own_id_and_always_the_same(found: list[tuple[str, in
 
 
 def vectors(*indices: int) -> SparseVector:
-    return SparseVector(np.array(indices, dtype=np.uint32), np.array(indices, dtype=np.float32) / 8)
+    return SparseVector(
+        np.array(indices, dtype=np.uint32), np.array([index / 8 for index in indices], dtype=np.float32)
+    )
 
 
 def test_the_hash_of_a_vector_sees_every_number_but_not_the_order_of_the_terms() -> None:

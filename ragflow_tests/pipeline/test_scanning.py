@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import time
@@ -12,13 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ragflow.errors import BadInputError
-from ragflow.model.batches import Change, DocumentChange, check_chain, fold
+from ragflow.model.batches import check_chain, fold
 from ragflow.model.fingerprints import sha256_hex
-from ragflow.pipeline.scanning import ScanLimits, ScanReport, _group, scan, sources_for
+from ragflow.pipeline.scanning import ScanLimits, ScanReport, scan, sources_for
 from ragflow.pipeline.workspace import BatchOptions, Workspace
 from ragflow.sources.folder import FolderSource
 from ragflow_tests.pipeline.archive import scan_inbox, settle
@@ -379,45 +376,3 @@ def test_a_path_whose_name_is_not_utf8_is_bad_input(workspace: Workspace) -> Non
     with pytest.raises(BadInputError, match="UTF-8") as caught:
         sources_for(workspace, [Path(os.fsdecode(folder))])
     assert "Rename" in caught.value.remedy
-
-
-def test_hashing_stops_at_the_limit_and_goes_on_next_time(workspace: Workspace) -> None:
-    for number in range(5):
-        drop(workspace, f"{number}.pdf", b"x" * 10 + bytes([number]))
-    found = []
-    for _ in range(3):
-        report = scan_inbox(workspace, max_hashed_bytes=20)
-        found.append((len(report.added), len(report.deferred), report.unchanged))
-    assert found == [(2, 3, 0), (2, 1, 2), (1, 0, 4)]
-    assert len(documents(workspace)) == 5
-
-
-def test_batches_are_chained_and_keep_to_their_limits(workspace: Workspace) -> None:
-    small = replace(workspace, batching=BatchOptions(max_documents=3, max_bytes=25))
-    for number in range(4):
-        drop(workspace, f"{number}.pdf", b"x" * 10 + bytes([number]))
-    for number in range(4, 9):
-        drop(workspace, f"{number}.pdf", bytes([number]))
-    report = scan_inbox(small)
-    manifests = workspace.home.manifests.all()
-    assert report.batches == tuple(manifest.key for manifest in manifests)
-    assert [len(manifest.documents) for manifest in manifests] == [2, 3, 3, 1]
-    check_chain(manifests)
-    assert {root.name for manifest in manifests for root in manifest.sources} == {"inbox"}
-
-
-sizes = st.lists(st.integers(0, 30), max_size=30)
-
-
-@given(sizes, st.integers(1, 5), st.integers(1, 40))
-def test_groups_keep_order_and_never_go_over_a_limit_they_could_keep(
-    found: list[int], max_documents: int, max_bytes: int
-) -> None:
-    changes = [DocumentChange(f"inbox/{n:03d}", Change.ADDED, "a" * 64, size) for n, size in enumerate(found)]
-    groups = list(_group(changes, BatchOptions(max_documents=max_documents, max_bytes=max_bytes)))
-    assert [change for group in groups for change in group] == changes
-    for group in groups:
-        assert 1 <= len(group) <= max_documents
-        assert len(group) == 1 or sum(change.size for change in group) <= max_bytes
-    for group, after in itertools.pairwise(groups):
-        assert len(group) == max_documents or sum(change.size for change in [*group, after[0]]) > max_bytes

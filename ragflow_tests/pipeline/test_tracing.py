@@ -29,7 +29,7 @@ from ragflow_tests.pipeline.archive import (
 )
 from ragflow_tests.pipeline.forging import forge_point
 
-QUARRY_QUERY = {"document_key": REPORT, "page_number": 1}
+QUARRY_QUERY: dict[str, str | int] = {"document_key": REPORT, "page_number": 1}
 
 
 def find(workspace: Workspace, **where: str | int) -> str:

@@ -35,7 +35,7 @@ Change = Callable[[pa.Table], pa.Table]
 def shifted(table: pa.Table) -> pa.Table:
     """The second chunk starts in the first one."""
     found = table.to_pylist()
-    found[1] = chunk(0, 1, 10, len(builders.TEXTS[0]))
+    found[1] = chunk(0, 1, 15, len(builders.TEXTS[0]))
     return with_rows(table, found)
 
 
@@ -52,7 +52,7 @@ def shortened(table: pa.Table) -> pa.Table:
         (lambda t: dropped(t, 1), ("inbox/open.pdf", 1), "are in no chunk"),
         (lambda t: dropped(t, 2), ("inbox/open.pdf", 3), "characters 0 to 17 are in no chunk"),
         (shortened, ("inbox/open.pdf", 1), "characters 8 to 18 are in no chunk"),
-        (shifted, ("inbox/open.pdf", 1), "two chunks overlap at character 10"),
+        (shifted, ("inbox/open.pdf", 1), "two chunks overlap at character 15"),
         (lambda t: with_double(t, 2), ("inbox/open.pdf", 3), "two chunks overlap at character 0"),
         (lambda t: with_values(t, 2, text="Pears ripen soon."), ("inbox/open.pdf", 3), "not what stands on its page"),
         (lambda t: with_values(t, 2, text_sha256=sha256_text("x")), ("inbox/open.pdf", 3), "does not match its hash"),
