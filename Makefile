@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd
+# libgl1 and libglib2.0-0 are for the OpenCV that docTR brings.
+SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo dev test lint unit bench clean

@@ -1,4 +1,4 @@
-"""ragflow: an archive of PDFs goes in, a proven vector collection comes out.
+"""ragflow: an archive of PDFs and images goes in, a proven vector collection comes out.
 
 The map, from the top; a package imports only from those below it:
 

@@ -7,9 +7,12 @@ folder (``[gate]`` ``coverage = 0.9``), the defaults of the option classes.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -68,16 +71,38 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home_folder() / CONFIG_FILE)
 
+    @field_validator("reading", mode="before")
+    @classmethod
+    def _lists_of_names(cls, value: Any) -> Any:
+        """Take ``RAGFLOW_READING__ENGINES=text_layer,tesseract`` for a list, as ragflow.toml has it."""
+        if not isinstance(value, Mapping):
+            return value
+        lists = {name: value[name] for name in ("engines", "languages") if isinstance(value.get(name), str)}
+        return {
+            **value,
+            **{name: tuple(word.strip(" []\"'") for word in given.split(",")) for name, given in lists.items()},
+        }
+
     def workspace(self) -> Workspace:
         """Return the workspace that these settings describe."""
         return Workspace(
             home=Home(self.home),
             batching=self.batching,
-            reading=self.reading,
+            reading=self._reading(),
             target_tokens=self.target_tokens,
             embedding=self.embedding,
             index_from_points=self.index_from_points,
             gate=self.gate,
+        )
+
+    def _reading(self) -> ReadingOptions:
+        """Return the reading options; a relative path among them is taken from the home folder, where ragflow.toml
+        stands: every process then finds the same file."""
+        file = self.reading.passwords_file
+        return replace(
+            self.reading,
+            passwords_file=None if file is None else self.home / file.expanduser(),
+            models=self.home / (self.reading.models or Path("models")).expanduser(),
         )
 
 

@@ -22,7 +22,7 @@ INGEST_BATCH, RELEASE = "ingest_batch", "release"
 
 
 def ingest(
-    paths: Annotated[list[Path] | None, typer.Argument(help="PDFs or folders; none: the inbox.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="PDFs, images or folders; none: the inbox.")] = None,
     allow_removals: Annotated[bool, typer.Option(help="Accept that most of a source has vanished.")] = False,
     rebuild: Annotated[
         bool, typer.Option(help="Make damaged tables anew, and build the collection from nothing.")
@@ -55,13 +55,25 @@ def run_ingest(
     workspace = settings.workspace()
     report = scan(workspace, sources_for(workspace, paths), ScanLimits(allow_removals=allow_removals))
     pending = pending_batches(workspace, thorough=rebuild)
+    outcomes, release, exit_code = run_and_release(settings, workspace, pending, publish=publish, rebuild=rebuild)
+    return _answer(workspace, report, outcomes, release), exit_code
+
+
+def run_and_release(
+    settings: Settings, workspace: Workspace, batches: Sequence[str], *, publish: bool, rebuild: bool = False
+) -> tuple[list[RunOutcome], dict[str, Any], int]:
+    """Run batches through Dagster, then release what is not released yet.
+
+    Returns:
+        The outcome of each batch, the JSON answer on the release, and the exit code.
+    """
     outcomes: list[RunOutcome] = []
     release: dict[str, Any] = {"version": None, "decision": "none", "verdicts": []}
     exit_code = 0
-    if pending or (publish and (rebuild or _needs_release(workspace))):
+    if batches or (publish and (rebuild or _needs_release(workspace))):
         with open_instance(settings) as instance:
             add_partitions(instance, workspace.home.manifests.batch_keys())
-            for batch in pending:
+            for batch in batches:
                 outcomes.append(run_job(instance, INGEST_BATCH, partition=batch))
             exit_code = max((outcome.exit_code for outcome in outcomes), default=0)
             if publish and not exit_code and workspace.home.manifests.batch_keys():
@@ -74,7 +86,7 @@ def run_ingest(
         release = {**release, **_unchanged(workspace)}
         # As long as what was refused waits to go live, every ingest says so: a nightly one must not turn green.
         exit_code = CheckFailedError.exit_code if release["decision"] == "rejected" else 0
-    return _answer(workspace, report, outcomes, release), exit_code
+    return outcomes, release, exit_code
 
 
 def _needs_release(workspace: Workspace) -> bool:
@@ -134,14 +146,8 @@ def _answer(
     from ragflow.pipeline.overview import status
 
     state = status(workspace)
-    work: Counter[str] = Counter()
-    for outcome in outcomes:
-        for done in outcome.work.values():
-            work.update(done)
     return {
-        "batches": [
-            {"key": o.partition, "run_id": o.run_id, "ok": o.problem is None, "problem": o.problem} for o in outcomes
-        ],
+        "batches": batch_answers(outcomes),
         "documents": {
             "added": list(report.added),
             "changed": list(report.changed),
@@ -155,10 +161,24 @@ def _answer(
         "work": {
             "hashed_files": report.hashed_files,
             "hashed_bytes": report.hashed_bytes,
-            **dict(sorted(work.items())),
+            **work_of(outcomes),
         },
         "release": release,
     }
+
+
+def batch_answers(outcomes: Sequence[RunOutcome]) -> list[dict[str, Any]]:
+    """Return what became of each batch, as JSON values."""
+    return [{"key": o.partition, "run_id": o.run_id, "ok": o.problem is None, "problem": o.problem} for o in outcomes]
+
+
+def work_of(outcomes: Sequence[RunOutcome]) -> dict[str, int]:
+    """Return what was really done, summed over the runs."""
+    work: Counter[str] = Counter()
+    for outcome in outcomes:
+        for done in outcome.work.values():
+            work.update(done)
+    return dict(sorted(work.items()))
 
 
 def _pages(ledger: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -181,9 +201,8 @@ def ingest_text(answer: dict[str, Any]) -> str:
         lines.append(f"           {len(documents['deferred'])} still being written: left for the next scan")
     if answer["ignored"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in answer["ignored"].items())
-        lines.append(f"Ignored:   {kinds} (not PDF)")
-    for batch in answer["batches"]:
-        lines.append(f"Batch:     {batch['key']} " + ("done" if batch["ok"] else f"FAILED: {batch['problem']}"))
+        lines.append(f"Ignored:   {kinds} (neither PDF nor image)")
+    lines += batch_lines(answer["batches"])
     if answer["pages"]:
         lines += ledger_lines(answer["pages"])
     if documents["quarantined"]:
@@ -191,10 +210,22 @@ def ingest_text(answer: dict[str, Any]) -> str:
         for entry in documents["quarantined"]:
             reasons = ", ".join(f"{reason} ({count})" for reason, count in entry["pages"].items())
             lines.append(f"           {entry['document']!r}: {reasons}")
-    lines.append(f"Release:   {release['version'] or 'nothing live'}: {release['decision']}")
+    return "\n".join([*lines, *release_lines(release)])
+
+
+def batch_lines(batches: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what became of each batch, for a person."""
+    return [
+        f"Batch:     {batch['key']} " + ("done" if batch["ok"] else f"FAILED: {batch['problem']}") for batch in batches
+    ]
+
+
+def release_lines(release: dict[str, Any]) -> list[str]:
+    """Return the answer on the release, for a person."""
+    lines = [f"Release:   {release['version'] or 'nothing live'}: {release['decision']}"]
     if release.get("problem"):
         lines.append(f"           {release['problem']}")
-    return "\n".join(lines)
+    return lines
 
 
 def ledger_lines(pages: dict[str, Any]) -> list[str]:

@@ -9,13 +9,16 @@ import typer
 from typer.exceptions import TyperException
 
 import ragflow
-from ragflow.cli import archive, demo, dev, find
+from ragflow.cli import archive, demo, dev, find, models
+from ragflow.cli import ocr as single
+from ragflow.cli import quarantine as kept_out
+from ragflow.cli import reocr as again
 from ragflow.cli.console import emit, err, options, set_up_logs
 from ragflow.errors import RagflowError
 
 app = typer.Typer(
     name="ragflow",
-    help="An archive of PDFs goes in, a proven vector collection comes out.",
+    help="An archive of PDFs and images goes in, a proven vector collection comes out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,6 +45,7 @@ def common(
 
 
 app.command()(archive.ingest)
+app.command()(single.ocr)
 app.command()(find.search)
 app.command()(archive.status)
 app.command()(archive.releases)
@@ -49,6 +53,9 @@ app.command()(archive.promote)
 app.command()(archive.rollback)
 app.command()(find.trace)
 app.command()(archive.verify)
+app.command()(again.reocr)
+app.add_typer(kept_out.quarantine)
+app.add_typer(models.models)
 app.command()(demo.demo)
 app.command()(dev.dev)
 

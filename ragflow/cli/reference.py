@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_type_hints
+
+import typer
 
 from ragflow.cli.main import app
 from ragflow.errors import RagflowError
@@ -36,19 +39,32 @@ def reference() -> str:
         "|---|---|",
         *(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()),
     ]
-    for command in app.registered_commands:
-        assert command.callback is not None
-        lines += ["", *_command(command.callback)]
+    for name, callback in _commands(app):
+        lines += ["", *_command(name, callback)]
     return "\n".join(lines) + "\n"
 
 
-def _command(callback: Any) -> list[str]:
-    lines = [f"## ragflow {callback.__name__.replace('_', '-')}", "", inspect.getdoc(callback) or ""]
+def _commands(group: typer.Typer, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield each command's full name and function, those of groups included."""
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield prefix + (command.name or command.callback.__name__.replace("_", "-")), command.callback
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        name = inner.name if isinstance(inner.name, str) else inner.typer_instance.info.name
+        yield from _commands(inner.typer_instance, f"{prefix}{name} ")
+
+
+def _command(name: str, callback: Callable[..., Any]) -> list[str]:
+    lines = [f"## ragflow {name}", "", inspect.getdoc(callback) or ""]
     hints = get_type_hints(callback, include_extras=True)
     rows = []
     for name, parameter in inspect.signature(callback).parameters.items():
         _, info = get_args(hints[name])
-        flag = "--" + name.replace("_", "-")
+        # Inside Annotated, typer keeps the first name of an option where its default would be.
+        named = (info.default, *(info.param_decls or ()))
+        given = [word for word in named if isinstance(word, str) and word.startswith("--")]
+        flag = given[0] if given else "--" + name.replace("_", "-")
         shown = f"`{flag}`" if type(info).__name__ == "OptionInfo" else f"`{name.upper()}`"
         default = parameter.default
         usual = "" if default in (None, False, inspect.Parameter.empty) else f"`{getattr(default, 'value', default)}`"

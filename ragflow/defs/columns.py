@@ -13,7 +13,7 @@ DEFAULT_DIMENSION = 384
 
 SHARED = {
     "document_sha256": "SHA-256 of the document's bytes: the identity of its content.",
-    "page_index": "0-based position of the page in the PDF; people are shown page_number, which is one more.",
+    "page_index": "0-based position of the page in the document; people are shown page_number, which is one more.",
     "reason": "Why it is in quarantine; empty if it is not.",
     "detail": "The reason in words.",
     "text_sha256": "SHA-256 of the text in UTF-8.",
@@ -30,10 +30,10 @@ DOCUMENT_COLUMNS = {
     "document_sha256": "SHA-256 of the bytes; empty if they could not be read.",
     "size": "Bytes.",
     "home_batch": "The batch that brought this content first, and holds its pages.",
-    "page_count": "Pages as the PDF says; empty if it cannot be opened.",
+    "page_count": "Pages as the document says; empty if it cannot be opened.",
     "status": "readable or quarantined.",
-    "encrypted": "Whether the PDF is encrypted, with or without a password.",
-    "damaged": "Whether the PDF had to be repaired to be read.",
+    "encrypted": "Whether the document is encrypted, with or without a password.",
+    "damaged": "Whether the document had to be repaired to be read, or breaks off.",
     "producer": "The program that wrote the PDF, by its own account.",
     "title": "The title in the PDF's information.",
     "language": "The language that the PDF declares.",
@@ -48,6 +48,16 @@ PAGE_TEXT_COLUMNS = {
     "confidence": "Mean over the words, weighted by their length, 0.0 to 1.0; empty unless the page is indexed.",
     "raster_sha256": "SHA-256 of the pixels that OCR saw; empty for a text layer.",
     "raster_dpi": "Pixels per inch of that raster.",
+    "reading_fingerprint": "Of the options by which the page was read; while it holds, the page is not read again.",
+    "inspection_sha256": "SHA-256 of the page's row in pages; empty for a document that does not open.",
+    "effort": "How hard it was asked to be read: normal or thorough.",
+    "layer_distrust": "Why the text that the PDF carries was not believed; empty if it was, or if there is none.",
+    "orientation": "Clockwise turn, in degrees, that brought the displayed page upright.",
+    "skew": "Degrees by which the lines rise to the right, before they were set straight.",
+    "disagreement": "Share of the characters that two engines read otherwise; empty if no two read the same place.",
+    "reread_regions": "Regions that were read a second time because the first reading was unsure.",
+    "weakest_block": "Lowest mean confidence of a block of 20 characters or more.",
+    "weak_share": "Share of the characters that stand in words below a confidence of 0.6.",
 }
 
 CHUNK_COLUMNS = {
@@ -72,7 +82,7 @@ PAYLOAD: tuple[tuple[str, str, str], ...] = (
     ("document_key", "string", DOCUMENT_COLUMNS["document_key"]),
     ("document_sha256", "string", SHARED["document_sha256"]),
     ("source", "string", "The source of the document."),
-    ("title", "string", "The PDF's title, or its file name."),
+    ("title", "string", "The document's title, or its file name."),
     ("page_index", "int", "0-based."),
     ("page_number", "int", "1-based."),
     ("chunk_index", "int", SHARED["chunk_index"]),

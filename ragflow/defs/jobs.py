@@ -8,12 +8,14 @@ from ragflow.defs.failures import translated
 from ragflow.defs.metadata import rows_table
 from ragflow.defs.resources import ArchiveResource
 from ragflow.errors import CheckFailedError
+from ragflow.pipeline.rereading import request_rereads
 from ragflow.pipeline.stages import STAGES
 from ragflow.pipeline.verification import verify
 
 INGEST_BATCH = "ingest_batch"
 RELEASE = "release"
 VERIFY = "verify"
+REOCR = "reocr"
 
 ingest_batch = dg.define_asset_job(
     INGEST_BATCH,
@@ -53,3 +55,33 @@ def verify_live(context: dg.OpExecutionContext, archive: ArchiveResource) -> Non
 @dg.job(name=VERIFY, executor_def=dg.in_process_executor, description="Prove that what is served is what was released.")
 def verify_job() -> None:
     verify_live()
+
+
+class ReocrConfig(dg.Config):
+    """``below``: confidence under which a page is read again; ``limit``: pages at most, the worst first."""
+
+    below: float = 0.8
+    limit: int | None = None
+
+
+@dg.op(description="Ask for a thorough reading of every page that OCR read with low confidence or not at all.")
+def ask_for_rereads(context: dg.OpExecutionContext, config: ReocrConfig, archive: ArchiveResource) -> None:
+    with translated():
+        request = request_rereads(archive.workspace(), config.below, limit=config.limit)
+    context.add_output_metadata(
+        {
+            "pages": len(request.pages),
+            "batches": dg.MetadataValue.md(rows_table([{"batch": batch} for batch in request.batches])),
+            "asked_for": dg.MetadataValue.md(rows_table([page.row() for page in request.pages])),
+        }
+    )
+
+
+@dg.job(
+    name=REOCR,
+    executor_def=dg.in_process_executor,
+    description="Ask for a thorough reading of badly read pages. `reread_sensor` then takes their batches through"
+    " `ingest_batch`, and `release_sensor` publishes what came out. Nothing is asked for twice.",
+)
+def reocr_job() -> None:
+    ask_for_rereads()

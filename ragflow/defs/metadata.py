@@ -14,11 +14,14 @@ TABLE_ROWS = 20
 """Rows of a table shown in the UI; the verdict itself keeps more."""
 
 
-def stage_result(workspace: Workspace, report: StageReport, rows_of: str) -> dg.MaterializeResult[Any]:
+def stage_result(
+    workspace: Workspace, report: StageReport, rows_of: str, more: Metadata | None = None
+) -> dg.MaterializeResult[Any]:
     """Return what a stage reports to Dagster.
 
     Args:
         rows_of: the table whose rows are the asset's rows.
+        more: metadata that do not stand in the record.
     """
     record = report.record
     folder = workspace.home.tables.folder(record.asset, record.batch)
@@ -35,6 +38,7 @@ def stage_result(workspace: Workspace, report: StageReport, rows_of: str) -> dg.
             "dagster/row_count": record.files[rows_of].rows,
             "dagster/uri": folder.as_uri(),
             **figures,
+            **(more or {}),
             **{f"done_{name}": count for name, count in report.work.items()},
             # After the figures, whose names are the stage's own.
             "reused": report.reused,
@@ -58,7 +62,7 @@ def _value(value: Any) -> dg.MetadataValue[Any]:
 
 def table(counts: Mapping[str, Any]) -> str:
     """Return a markdown table of names and counts."""
-    lines = [f"| {name} | {count} |" for name, count in counts.items()]
+    lines = [f"| {_cell(name)} | {_cell(count)} |" for name, count in counts.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
@@ -74,10 +78,13 @@ def rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for row in rows[:TABLE_ROWS]:
-        # A name from outside must not break out of its cell.
-        cells = (" ".join(str(row.get(name, "")).replace("|", "\\|").split()) for name in columns)
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(_cell(row.get(name, '')) for name in columns)} |")
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    """Return a value as text that cannot break out of its cell: it may be a name from outside."""
+    return " ".join(str(value).replace("|", "\\|").split())
 
 
 def verdict_metadata(verdict: Verdict) -> Metadata:

@@ -1,4 +1,5 @@
-"""Sensors: one makes batches and asks for one run each, one asks for a release when every batch is done."""
+"""Sensors: one makes batches and asks for one run each, one asks for runs of the batches of which something is to be
+read again, one asks for a release when every batch is done."""
 
 import dagster as dg
 
@@ -10,6 +11,7 @@ from ragflow.model.batches import DOCUMENT_BATCH, fold
 from ragflow.pipeline.desired import corpus_fingerprint
 from ragflow.pipeline.ingest import pending_batches
 from ragflow.pipeline.release import is_decided
+from ragflow.pipeline.rereading import batches_to_reread
 from ragflow.pipeline.scanning import ScanLimits, scan, sources_for
 from ragflow.settings import load_settings
 
@@ -24,11 +26,16 @@ IN_FLIGHT = [
 
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
+PARTITION_TAG = "dagster/partition"
+
 CORPUS_TAG = "ragflow/corpus"
 """On the runs that the release sensor asks for: which state of the archive they are to publish."""
 
+REREADS_TAG = "ragflow/rereads"
+"""On the runs that the reread sensor asks for: which requests they are to heed."""
+
 MAX_ATTEMPTS = 3
-"""Release runs for one state of the archive that end without a decision, before a person is needed."""
+"""Runs for one state of the archive that fail (a release: end without a decision), before a person is needed."""
 
 
 def _going_on(instance: dg.DagsterInstance) -> str | None:
@@ -66,6 +73,46 @@ def inbox_sensor() -> dg.SensorDefinition:
         )
 
     return evaluate
+
+
+def reread_sensor() -> dg.SensorDefinition:
+    """Return the sensor that has requests to read again heeded."""
+
+    @dg.sensor(
+        name="reread_sensor",
+        job_name=INGEST_BATCH,
+        minimum_interval_seconds=load_settings().sensors.inbox_seconds,
+        description="Asks for one run of each batch of which pages or documents are to be read again.",
+    )
+    def evaluate(context: dg.SensorEvaluationContext, archive: ArchiveResource) -> dg.SensorResult | dg.SkipReason:
+        with translated():
+            waiting = batches_to_reread(archive.workspace())
+        known = set(context.instance.get_dynamic_partitions(DOCUMENT_BATCH))
+        asked: list[dg.RunRequest] = []
+        held: list[str] = []
+        for batch, requests in waiting.items():
+            if batch not in known:
+                held.append(f"{batch} has no partition yet.")
+            elif context.instance.get_runs_count(_runs_of(batch, statuses=IN_FLIGHT)):
+                held.append(f"A run of {batch} is still going on.")
+            elif context.instance.get_runs_count(_runs_of(batch, requests, statuses=FAILED)) >= MAX_ATTEMPTS:
+                held.append(f"{MAX_ATTEMPTS} runs of {batch} failed. See them, then launch {INGEST_BATCH}.")
+            else:
+                attempt = context.instance.get_runs_count(_runs_of(batch, requests)) + 1
+                tags = {REREADS_TAG: requests}
+                asked.append(dg.RunRequest(run_key=f"{batch}:{requests}:{attempt}", partition_key=batch, tags=tags))
+        if not asked:
+            return dg.SkipReason(" ".join(held[:5]) or "Nothing is to be read again.")
+        return dg.SensorResult(run_requests=asked)
+
+    return evaluate
+
+
+def _runs_of(
+    batch: str, requests: str | None = None, *, statuses: list[dg.DagsterRunStatus] | None = None
+) -> dg.RunsFilter:
+    tags = {PARTITION_TAG: batch} if requests is None else {PARTITION_TAG: batch, REREADS_TAG: requests}
+    return dg.RunsFilter(job_name=INGEST_BATCH, tags=tags, statuses=statuses)
 
 
 def release_sensor() -> dg.SensorDefinition:

@@ -48,7 +48,7 @@ class LedgerLine:
     """The pages of one document, by status.
 
     Attributes:
-        expected_pages: what the PDF says it has (1 for a document that cannot be opened).
+        expected_pages: what the document says it has (1 for a document that cannot be opened).
         statuses: one entry per page that has a status: (status, reason, engine, language).
     """
 

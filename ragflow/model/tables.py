@@ -61,12 +61,36 @@ PAGE_TEXTS = pa.schema(
         pa.field("confidence", pa.float32()),
         pa.field("raster_sha256", SHA256),
         pa.field("raster_dpi", pa.int32()),
+        pa.field("reading_fingerprint", SHA256, nullable=False),
+        pa.field("inspection_sha256", SHA256),
+        pa.field("effort", pa.string(), nullable=False),
+        pa.field("layer_distrust", pa.string()),
+        pa.field("orientation", pa.int16(), nullable=False),
+        pa.field("skew", pa.float32(), nullable=False),
+        pa.field("disagreement", pa.float32()),
+        pa.field("reread_regions", pa.int32(), nullable=False),
+        pa.field("weakest_block", pa.float32()),
+        pa.field("weak_share", pa.float32()),
     ]
 )
 """One row per page of each content whose home is the batch; a document that cannot be opened has one row, page 0.
 
-``confidence`` is the mean over the page's words, weighted by their length.
+``confidence`` is the mean over the page's words, weighted by their length; ``weakest_block`` and ``weak_share`` are
+explained at :class:`ragflow.model.words.Confidence`; all three are None for a page without words.
+``reading_fingerprint`` is that of the route by which the page was read, and ``inspection_sha256`` the hash of its row
+in ``pages``: a page for which both still hold need not be read again. ``effort`` is what was asked for; the words may
+be those of an earlier, normal reading that came out better.
 """
+
+OPINIONS = pa.list_(
+    pa.struct(
+        [
+            pa.field("engine", pa.string(), nullable=False),
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("confidence", pa.float32(), nullable=False),
+        ]
+    )
+)
 
 WORDS = pa.schema(
     [
@@ -83,9 +107,25 @@ WORDS = pa.schema(
         pa.field("line", pa.int32(), nullable=False),
         pa.field("char_start", pa.int32(), nullable=False),
         pa.field("char_end", pa.int32(), nullable=False),
+        pa.field("opinions", OPINIONS),
     ]
 )
-"""One row per word of an indexed page, in reading order. Boxes as in :mod:`ragflow.model.reading`."""
+"""One row per word of an indexed page, in reading order. Boxes as in :mod:`ragflow.model.reading`.
+
+``opinions``: what each engine that read the word's place said; None for the words of a text layer.
+"""
+
+REREADS = pa.schema(
+    [
+        pa.field("sha256", SHA256, nullable=False),
+        pa.field("page_index", pa.int32()),
+        pa.field("effort", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("at", pa.string(), nullable=False),
+    ]
+)
+"""One row per request to read again that the batch has heeded (see :mod:`ragflow.store.rereads`); written if there is
+one. ``page_index`` is None for a whole document."""
 
 BOX = pa.list_(pa.float32(), 4)
 

@@ -1,7 +1,11 @@
-"""Inspection and reading of PDFs: what each page says, where each word stands, or why neither can be told.
+"""Inspection and reading of PDFs and images: what each page says, where each word stands, or why neither can be told.
 
 - ``options``     what decides a reading; its fingerprint
-- ``pdf``         PDFium: an open file, its pages, their geometry and pixels
+- ``page``        what engines know of a page, whatever kind of file it is from
+- ``document``    opens a file by what is in it: a PDF or an image
+- ``pdf``         PDFium: an open file, its pages, their geometry and pixels; ``picture_resolution`` of a scan
+- ``image``       Pillow: the same for images; ``image_formats`` and ``image_tiff`` look at the bytes, ``image_pixels``
+  at what was decoded
 - ``inspection``  what a file says about itself before it is read
 - ``engine``      the Protocol that every engine keeps, and its error
 - ``text_layer``  the engine that takes the text the PDF carries; ``trust`` says when not to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ragflow.ocr.pdf import Raster
+from ragflow.ocr.page import Raster
 
 MARGIN = 0.02
 """Share of each side that is ignored: a scanner's dark edges."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ragflow.errors import RagflowError
 from ragflow.model.reading import PageReading, Reason
-from ragflow.ocr.pdf import PageView
+from ragflow.ocr.page import Page
 
 
 class EngineError(RagflowError):
@@ -38,10 +38,13 @@ class PageEngine(Protocol):
             blank beforehand does not count.
     """
 
-    name: str
-    runs: int
+    @property
+    def name(self) -> str: ...
 
-    def read(self, page: PageView) -> PageReading | None:
+    @property
+    def runs(self) -> int: ...
+
+    def read(self, page: Page) -> PageReading | None:
         """Read one page.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What a PDF says about itself, before a page of it is read."""
+"""What a document says about itself, before a page of it is read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 import pypdfium2.raw as pdfium
 
 from ragflow.model.reading import DocumentInspection, PageInspection, Reason
+from ragflow.ocr.document import HEADER_BYTES, is_pdf, open_document
+from ragflow.ocr.image import ImageFile
 from ragflow.ocr.options import ReadingOptions
-from ragflow.ocr.pdf import PageView, PdfError, PdfFile
-
-HEADER_BYTES = 1024
-"""``%PDF-`` stands within so many bytes of the start; PDFium looks no further either."""
+from ragflow.ocr.page import Page, PdfError
+from ragflow.ocr.pdf import PageView, PdfFile
 
 TRAILER_BYTES = 2048
 """``startxref`` and ``%%EOF`` stand within so many bytes of the end of an intact file."""
@@ -29,15 +29,19 @@ _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?\Z")
 _THREE_LETTERS = {"eng": "en", "fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "ita": "it", "spa": "es"}
 
 
-def inspect_document(path: Path, options: ReadingOptions, passwords: Sequence[str] = ()) -> DocumentInspection:
-    """Open a PDF and each of its pages, and say what is there. Never raises for a bad file.
+def inspect_document(
+    path: Path, options: ReadingOptions, passwords: Sequence[str] = (), *, pages: range | None = None
+) -> DocumentInspection:
+    """Open a PDF or an image and each of its pages, and say what is there. Never raises for a bad file.
 
     A file that cannot be worked on has ``reason`` set: UNREADABLE, EMPTY_FILE, NOT_A_PDF, ENCRYPTED, DAMAGED, NO_PAGES
     or TOO_MANY_PAGES. A page that cannot be opened has PAGE_DAMAGED, and no size. ``has_text_layer`` means that there
-    is a character, not that it can be trusted. PDFium may still hang or crash on a hostile file: run this in the pool.
+    is a character, not that it can be trusted; an image has none. PDFium and Pillow may still hang or crash on a
+    hostile file: run this in the pool.
 
     Args:
-        passwords: tried in turn after the empty one.
+        passwords: tried in turn on a PDF, after the empty one.
+        pages: look at these pages only, as far as the document has them; None: at all.
     """
     try:
         size = path.stat().st_size
@@ -49,19 +53,19 @@ def inspect_document(path: Path, options: ReadingOptions, passwords: Sequence[st
         return DocumentInspection(None, Reason.UNREADABLE, f"{path.name} cannot be read: {error.strerror or error}.")
     if not start:
         return DocumentInspection(None, Reason.EMPTY_FILE, f"{path.name} has no bytes.")
-    if b"%PDF-" not in start:
-        return DocumentInspection(None, Reason.NOT_A_PDF, f"{path.name} does not begin with %PDF-.")
-    truncated = b"startxref" not in end or b"%%EOF" not in end
+    truncated = is_pdf(start) and (b"startxref" not in end or b"%%EOF" not in end)
     try:
-        with PdfFile(path, passwords) as file:
-            return _inspect(file, options, truncated)
+        with open_document(path, passwords) as file:
+            return _inspect(file, options, truncated, pages)
     except PdfError as error:
         return DocumentInspection(
             None, error.reason, error.message, encrypted=error.reason is Reason.ENCRYPTED, damaged=truncated
         )
 
 
-def _inspect(file: PdfFile, options: ReadingOptions, truncated: bool) -> DocumentInspection:
+def _inspect(
+    file: PdfFile | ImageFile, options: ReadingOptions, truncated: bool, wanted: range | None
+) -> DocumentInspection:
     reason: Reason | None = None
     detail: str | None = None
     pages: tuple[PageInspection, ...] = ()
@@ -71,7 +75,10 @@ def _inspect(file: PdfFile, options: ReadingOptions, truncated: bool) -> Documen
         reason = Reason.TOO_MANY_PAGES
         detail = f"{file.path.name} has {file.page_count} pages; the limit is {options.max_pages}."
     else:
-        pages = tuple(_inspect_page(file, index, options.max_page_pixels) for index in range(file.page_count))
+        indexes = range(file.page_count) if wanted is None else wanted
+        pages = tuple(_inspect_page(file, i, options.max_page_pixels) for i in indexes if i < file.page_count)
+    if isinstance(file, ImageFile):
+        return DocumentInspection(file.page_count, reason, detail, damaged=file.damaged, pages=pages)
     return DocumentInspection(
         page_count=file.page_count,
         reason=reason,
@@ -85,7 +92,7 @@ def _inspect(file: PdfFile, options: ReadingOptions, truncated: bool) -> Documen
     )
 
 
-def _inspect_page(file: PdfFile, page_index: int, max_page_pixels: int) -> PageInspection:
+def _inspect_page(file: PdfFile | ImageFile, page_index: int, max_page_pixels: int) -> PageInspection:
     try:
         with file.page(page_index, max_page_pixels) as page:
             return PageInspection(
@@ -95,8 +102,10 @@ def _inspect_page(file: PdfFile, page_index: int, max_page_pixels: int) -> PageI
         return PageInspection(page_index, 0.0, 0.0, 0, has_text_layer=False, reason=error.reason, detail=error.message)
 
 
-def _has_characters(page: PageView) -> bool:
-    return page.text_page is not None and int(pdfium.FPDFText_CountChars(page.text_page)) > 0
+def _has_characters(page: Page) -> bool:
+    if not isinstance(page, PageView) or page.text_page is None:
+        return False
+    return int(pdfium.FPDFText_CountChars(page.text_page)) > 0
 
 
 def _metadata(file: PdfFile, key: str) -> str | None:

@@ -20,6 +20,11 @@ def two_letter_codes(languages: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_ISO_639_1[code] for code in languages if code in _ISO_639_1))
 
 
+def tesseract_code(language: str | None, languages: Sequence[str]) -> str | None:
+    """Return which of Tesseract's language codes stands for an ISO 639-1 code; None if none does."""
+    return next((code for code in languages if language and _ISO_639_1.get(code) == language), None)
+
+
 @lru_cache(maxsize=8)
 def _identifier(allowed: tuple[str, ...]) -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier

@@ -6,66 +6,22 @@ The raw C interface is used throughout: a page has thousands of characters, and 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pypdfium2.raw as pdfium
 from pypdfium2.version import PDFIUM_INFO
 
-from ragflow.errors import BadInputError
 from ragflow.model.reading import Reason
-from ragflow.ocr.options import MIN_DPI
+from ragflow.ocr.page import POINTS_PER_INCH, PdfError, Raster, dpi_within_limits
+from ragflow.ocr.passwords import encoded, remember
+from ragflow.ocr.picture_resolution import picture_resolution
 
-POINTS_PER_INCH = 72.0
-MAX_SIDE = 32_000
-"""Longest side of a rendered page, in pixels; Tesseract takes no more than 32,767."""
-
-
-class PdfError(BadInputError):
-    """A file or page cannot be opened or rendered.
-
-    Attributes:
-        reason: what it is quarantined for.
-    """
-
-    def __init__(self, message: str, *, reason: Reason, remedy: str = "") -> None:
-        super().__init__(message, remedy=remedy)
-        self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Raster:
-    """Grey pixels of a page as displayed: ``pixels[row, column]``, uint8, 0 is black; ``dpi`` is what was used."""
-
-    pixels: npt.NDArray[np.uint8]
-    dpi: int
-
-    @property
-    def width(self) -> int:
-        return int(self.pixels.shape[1])
-
-    @property
-    def height(self) -> int:
-        return int(self.pixels.shape[0])
-
-    @property
-    def grey_bytes(self) -> memoryview:
-        """The pixels row by row, one byte each; not a copy."""
-        return self.pixels.data.cast("B")
-
-    @property
-    def sha256(self) -> str:
-        """Hash over ``<width>x<height>@<dpi>``, a newline, and the grey bytes row by row."""
-        digest = hashlib.sha256(f"{self.width}x{self.height}@{self.dpi}\n".encode())
-        digest.update(self.grey_bytes)
-        return digest.hexdigest()
+__all__ = ["PageView", "PdfError", "PdfFile", "Raster", "pdfium_version"]
 
 
 def pdfium_version() -> str:
@@ -88,11 +44,12 @@ class PdfFile:
         self.path = path
         self._handle: Any = None
         error = pdfium.FPDF_ERR_UNKNOWN
-        for password in (None, *passwords):
-            raw_password = None if password is None else password.encode("utf-8")
+        for raw_password in (None, *encoded(passwords)):
             handle = pdfium.FPDF_LoadDocument(str(path).encode("utf-8", "surrogateescape"), raw_password)
             if handle:
                 self._handle = handle
+                if raw_password is not None:
+                    remember(raw_password)
                 break
             error = pdfium.FPDF_GetLastError()
             if error != pdfium.FPDF_ERR_PASSWORD:
@@ -154,7 +111,7 @@ def _opening_error(path: Path, error: int) -> PdfError:
 
 
 class PageView:
-    """One open page; a context manager. All that engines know about a page.
+    """One open page of a PDF; a context manager, and a :class:`ragflow.ocr.page.Page`.
 
     Attributes:
         page_index: 0-based.
@@ -196,13 +153,7 @@ class PageView:
         A point (x, y), in points, is displayed at ``a*x + c*y + e`` from the left and ``b*x + d*y + f`` from the top,
         as fractions of the page.
         """
-        box = pdfium.FS_RECTF()
-        found = pdfium.FPDF_GetPageBoundingBox(self._handle, box)
-        left, bottom, right, top = box.left, box.bottom, box.right, box.top
-        if not found or not right > left or not top > bottom:
-            turned = self.rotation in (90, 270)
-            left = bottom = 0.0
-            right, top = (self.height_pt, self.width_pt) if turned else (self.width_pt, self.height_pt)
+        left, bottom, right, top = self._displayed_box()
         width, height = right - left, top - bottom
         if self.rotation == 90:
             return 0.0, 1 / width, 1 / height, 0.0, -bottom / height, -left / width
@@ -211,6 +162,20 @@ class PageView:
         if self.rotation == 270:
             return 0.0, -1 / width, -1 / height, 0.0, top / height, right / width
         return 1 / width, 0.0, 0.0, -1 / height, -left / width, top / height
+
+    def _displayed_box(self) -> tuple[float, float, float, float]:
+        """Return left, bottom, right and top of what is displayed, in the PDF's own coordinates (points)."""
+        box = pdfium.FS_RECTF()
+        found = pdfium.FPDF_GetPageBoundingBox(self._handle, box)
+        if found and box.right > box.left and box.top > box.bottom:
+            return box.left, box.bottom, box.right, box.top
+        if self.rotation in (90, 270):
+            return 0.0, 0.0, self.height_pt, self.width_pt
+        return 0.0, 0.0, self.width_pt, self.height_pt
+
+    def pixels_per_inch(self) -> float | None:
+        """Return the resolution of the picture that covers half of the page or more; None if none does."""
+        return picture_resolution(self._handle, self._displayed_box())
 
     def render(self, dpi: int) -> Raster:
         """Return the page as grey pixels, annotations included. Kept until the page is closed.
@@ -221,21 +186,10 @@ class PageView:
             PdfError: PAGE_TOO_LARGE, or PAGE_DAMAGED if PDFium cannot render it.
         """
         if dpi not in self._rasters:
-            self._rasters[dpi] = self._render(self._dpi_within_limits(dpi))
+            name = self._file.path.name
+            within = dpi_within_limits(self, dpi, max_pixels=self._max_pixels, name=name)
+            self._rasters[dpi] = self._render(within)
         return self._rasters[dpi]
-
-    def _dpi_within_limits(self, dpi: int) -> int:
-        area = self.width_pt * self.height_pt / POINTS_PER_INCH**2
-        longest = max(self.width_pt, self.height_pt) / POINTS_PER_INCH
-        limit = min(math.sqrt(self._max_pixels / area), MAX_SIDE / longest)
-        if limit < MIN_DPI:
-            raise PdfError(
-                f"Page {self.page_index + 1} of {self._file.path.name} measures {self.width_pt / POINTS_PER_INCH:.0f} "
-                f"by {self.height_pt / POINTS_PER_INCH:.0f} inches: too many pixels even at {MIN_DPI} dpi.",
-                reason=Reason.PAGE_TOO_LARGE,
-                remedy="Raise the limit on the pixels of a page, or split the page.",
-            )
-        return min(dpi, int(limit))
 
     def _render(self, dpi: int) -> Raster:
         width = max(1, round(self.width_pt * dpi / POINTS_PER_INCH))

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from ragflow.model.reading import PageReading, PageStatus, Reason
 from ragflow.ocr.blank import is_blank
@@ -12,7 +16,8 @@ from ragflow.ocr.compose import Line, Piece, compose, joins
 from ragflow.ocr.engine import EngineError
 from ragflow.ocr.layout import find_headings
 from ragflow.ocr.options import TESSERACT, ReadingOptions
-from ragflow.ocr.pdf import PageView, PdfError, Raster
+from ragflow.ocr.page import Page, PdfError, Raster
+from ragflow.ocr.recognition import FoundLine, FoundWord
 from ragflow.ocr.tesseract_program import has_orientation_data, missing_program, require_languages
 
 UPRIGHT = 3
@@ -20,6 +25,9 @@ UPRIGHT = 3
 
 ANY_ORIENTATION = 1
 """Fully automatic, with orientation detection; costs about a tenth more. Boxes stay in the pixels as given."""
+
+ONE_BLOCK = 6
+"""One block of text in lines: no layout to find."""
 
 POOR_CONFIDENCE = 0.65
 """Below this mean confidence a page is read again in any orientation: a page upside down gives about 0.5."""
@@ -47,7 +55,7 @@ class TesseractEngine:
         self._seconds = options.page_seconds
         self._checked = False
 
-    def read(self, page: PageView) -> PageReading | None:
+    def read(self, page: Page) -> PageReading | None:
         if not self._checked:
             require_languages(self._languages)
             self._checked = True
@@ -73,7 +81,7 @@ class TesseractEngine:
             raster_dpi=raster.dpi,
         )
 
-    def _reading(self, page: PageView, raster: Raster, status: PageStatus, reason: Reason | None = None) -> PageReading:
+    def _reading(self, page: Page, raster: Raster, status: PageStatus, reason: Reason | None = None) -> PageReading:
         return PageReading(
             page_index=page.page_index,
             status=status,
@@ -89,9 +97,7 @@ class TesseractEngine:
         deadline = time.monotonic() + self._seconds
         with tempfile.TemporaryDirectory(prefix="ragflow-page-") as folder:
             image = Path(folder) / "page.pgm"
-            with image.open("wb") as stream:
-                stream.write(f"P5\n{raster.width} {raster.height}\n255\n".encode())
-                stream.write(raster.grey_bytes)
+            write_grey(image, raster.pixels)
             lines = self._run(image, raster, UPRIGHT, deadline)
             if _mean_confidence(lines) >= POOR_CONFIDENCE or not has_orientation_data():
                 return lines
@@ -99,35 +105,102 @@ class TesseractEngine:
         return turned if _score(turned) > _score(lines) else lines
 
     def _run(self, image: Path, raster: Raster, segmentation: int, deadline: float) -> list[Line]:
-        import pytesseract
+        table = run_tesseract(image, self._languages, raster.dpi, segmentation, deadline, self._seconds)
+        return parse_table(table, raster.width, raster.height)
 
-        seconds = deadline - time.monotonic()
-        if seconds <= 0:
-            raise self._timed_out()
-        try:
-            table = pytesseract.image_to_data(
-                str(image),
-                lang="+".join(self._languages),
-                config=f"--psm {segmentation} --dpi {raster.dpi}",
-                output_type=pytesseract.Output.STRING,
-                timeout=seconds,
+
+class TesseractRecogniser:
+    """Reads a raster of lines with the ``tesseract`` program; see :class:`ragflow.ocr.recognition.Recogniser`.
+
+    Args:
+        seconds: limit for one raster.
+    """
+
+    name = TESSERACT
+
+    def __init__(self, seconds: float) -> None:
+        self.runs = 0
+        self._seconds = seconds
+
+    def recognise(self, pixels: npt.NDArray[np.uint8], dpi: int, languages: Sequence[str]) -> list[FoundLine]:
+        require_languages(languages)
+        self.runs += 1
+        deadline = time.monotonic() + self._seconds
+        rows, columns = pixels.shape
+        with tempfile.TemporaryDirectory(prefix="ragflow-page-") as folder:
+            image = Path(folder) / "page.pgm"
+            write_grey(image, pixels)
+            table = run_tesseract(image, languages, dpi, ONE_BLOCK, deadline, self._seconds)
+        return [
+            FoundLine(
+                tuple(
+                    FoundWord(
+                        piece.text,
+                        piece.left * columns,
+                        piece.top * rows,
+                        piece.right * columns,
+                        piece.bottom * rows,
+                        piece.confidence,
+                    )
+                    for piece in line.pieces
+                ),
+                line.block,
             )
-        except pytesseract.TesseractNotFoundError as error:
-            raise missing_program() from error
-        except pytesseract.TesseractError as error:
-            raise EngineError(f"Tesseract ended with status {error.status}: {error.message[-300:]}") from error
-        except RuntimeError as error:
-            if time.monotonic() < deadline:
-                raise
-            raise self._timed_out() from error
-        return parse_table(str(table), raster.width, raster.height)
+            for line in parse_table(table, columns, rows)
+        ]
 
-    def _timed_out(self) -> EngineError:
-        return EngineError(
-            f"Tesseract did not finish within {self._seconds:g} seconds.",
-            reason=Reason.TIMED_OUT,
-            remedy="Raise the limit on the seconds per page, or lower the resolution.",
+
+def write_grey(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write grey pixels as a PGM file, which Tesseract reads fastest."""
+    with path.open("wb") as stream:
+        stream.write(f"P5\n{pixels.shape[1]} {pixels.shape[0]}\n255\n".encode())
+        stream.write(np.ascontiguousarray(pixels).data.cast("B"))
+
+
+def run_tesseract(
+    image: Path, languages: Sequence[str], dpi: int, segmentation: int, deadline: float, limit: float
+) -> str:
+    """Run Tesseract on an image file and return its table of words (TSV).
+
+    Args:
+        segmentation: its page segmentation mode.
+        deadline: on the monotonic clock.
+        limit: the seconds that ``deadline`` came from, for the message.
+
+    Raises:
+        EngineError: it failed, or did not finish in time.
+        DependencyMissingError: it is not installed.
+    """
+    import pytesseract
+
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise _timed_out(limit)
+    try:
+        table = pytesseract.image_to_data(
+            str(image),
+            lang="+".join(languages),
+            config=f"--psm {segmentation} --dpi {dpi}",
+            output_type=pytesseract.Output.STRING,
+            timeout=seconds,
         )
+    except pytesseract.TesseractNotFoundError as error:
+        raise missing_program() from error
+    except pytesseract.TesseractError as error:
+        raise EngineError(f"Tesseract ended with status {error.status}: {error.message[-300:]}") from error
+    except RuntimeError as error:
+        if time.monotonic() < deadline:
+            raise
+        raise _timed_out(limit) from error
+    return str(table)
+
+
+def _timed_out(limit: float) -> EngineError:
+    return EngineError(
+        f"Tesseract did not finish within {limit:g} seconds.",
+        reason=Reason.TIMED_OUT,
+        remedy="Raise the limit on the seconds per page, or lower the resolution.",
+    )
 
 
 def parse_table(table: str, width: int, height: int) -> list[Line]:

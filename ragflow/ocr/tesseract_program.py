@@ -44,6 +44,11 @@ def require_languages(languages: Sequence[str]) -> None:
         )
 
 
+def data_folder() -> Path:
+    """Return the folder of the installed language data."""
+    return _languages()[0]
+
+
 def has_orientation_data() -> bool:
     """Return whether Tesseract can tell how a page is turned (``osd`` is installed)."""
     return "osd" in _languages()[1]

@@ -5,16 +5,21 @@ from __future__ import annotations
 import ctypes
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pypdfium2.raw as pdfium
 
 from ragflow.model.reading import PageReading, PageStatus
 from ragflow.ocr.compose import LINE_HYPHEN, Line, Piece, compose
+from ragflow.ocr.engine import EngineError
+from ragflow.ocr.layer_sample import SAMPLE_DPI, agreement, is_plainly_text
 from ragflow.ocr.layout import PlacedLine, find_headings, number_blocks
 from ragflow.ocr.options import TEXT_LAYER, TrustThresholds
+from ragflow.ocr.page import Page, PdfError
 from ragflow.ocr.pdf import PageView
-from ragflow.ocr.trust import has_meaning, hides_text
+from ragflow.ocr.recognition import Recogniser
+from ragflow.ocr.trust import Distrust, has_meaning, hides_text, is_mojibake
 
 MAX_CHARACTERS = 500_000
 """Characters read from one page; a page of print has 5,000."""
@@ -39,21 +44,51 @@ class TextLayerEngine:
 
     name = TEXT_LAYER
 
-    def __init__(self, trust: TrustThresholds | None = None) -> None:
+    def __init__(
+        self,
+        trust: TrustThresholds | None = None,
+        sampler: Recogniser | None = None,
+        languages: Sequence[str] = (),
+    ) -> None:
+        """
+        Args:
+            sampler: reads a few lines of a doubtful page; without it no page is compared with its pixels.
+            languages: of the sampler.
+        """
         self.runs = 0
+        self.distrust: Distrust | None = None
+        """Why the text of the page that was asked for last was not believed; None if it was, or if there is none."""
         self._trust = trust or TrustThresholds()
+        self._sampler = sampler
+        self._languages = tuple(languages)
 
-    def read(self, page: PageView) -> PageReading | None:
+    @property
+    def recognisers(self) -> tuple[TextLayerEngine]:
+        """Only itself: what the sampler reads is no page."""
+        return (self,)
+
+    def read(self, page: Page) -> PageReading | None:
+        self.distrust = None
+        if not isinstance(page, PageView):
+            return None  # an image carries no text
         text_page = page.text_page
         if text_page is None:
             return None
         characters = read_characters(text_page)
+        if not characters.strip():
+            return None
         if not has_meaning(characters, text_page, self._trust):
+            self.distrust = Distrust.MEANINGLESS
+            return None
+        if is_mojibake(characters, self._trust):
+            self.distrust = Distrust.MOJIBAKE
             return None
         lines, inside, outside = _read_lines(characters, text_page, page)
         if not inside or outside > self._trust.max_outside_words * (inside + outside):
+            self.distrust = Distrust.MISPLACED
             return None
         if hides_text(page, [token.first for line in lines for token in line], self._trust):
+            self.distrust = Distrust.HIDDEN
             return None
         placed = [_place(line, text_page, page) for line in lines]
         blocks = number_blocks(placed)
@@ -61,6 +96,9 @@ class TextLayerEngine:
             [Line(block, [token.piece for token in line]) for block, line in zip(blocks, lines, strict=True)]
         )
         if not any(character.isalnum() for character in text):
+            return None
+        if self._contradicted(page, text, lines, placed):
+            self.distrust = Distrust.CONTRADICTED
             return None
         self.runs += 1
         return PageReading(
@@ -71,6 +109,30 @@ class TextLayerEngine:
             words=words,
             headings=find_headings(text, words, page.height_pt),
         )
+
+    def _contradicted(
+        self, page: PageView, text: str, lines: Sequence[Sequence[_Token]], placed: Sequence[PlacedLine]
+    ) -> bool:
+        """Return whether the pixels of a few lines say something else."""
+        how = self._trust.sample
+        if self._sampler is None or how == "never" or (how == "doubtful" and is_plainly_text(text)):
+            return False
+        boxes = []
+        for line, place in zip(lines, placed, strict=True):
+            if not place.vertical:
+                pieces = [token.piece for token in line]
+                box = (
+                    min(piece.left for piece in pieces),
+                    min(piece.top for piece in pieces),
+                    max(piece.right for piece in pieces),
+                    max(piece.bottom for piece in pieces),
+                )
+                boxes.append((" ".join(piece.text for piece in pieces), box))
+        try:
+            alike = agreement(page.render(SAMPLE_DPI).pixels, boxes, self._sampler, self._languages)
+        except (PdfError, EngineError):
+            return False  # a page that cannot be rendered cannot be read by OCR either
+        return alike is not None and alike < self._trust.min_agreement
 
 
 def read_characters(text_page: Any) -> str:

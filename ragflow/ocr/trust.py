@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -30,9 +31,27 @@ _MEANINGLESS = re.compile(
     "[\x00\x01\x03-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8e4\uf8ff]"
     "|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]"
 )
+_MOJIBAKE = re.compile("\u00c3[\u0080-\u00bf]|\u00c2[\u00a0-\u00bf]|\u00e2\u20ac.")
 _INVISIBLE = 3
 
+
+class Distrust(StrEnum):
+    """Why the text that a page carries is not believed."""
+
+    MEANINGLESS = "characters without meaning"
+    MOJIBAKE = "UTF-8 read as Latin-1"
+    MISPLACED = "text outside the page"
+    HIDDEN = "text that is hidden, or a stamp on a picture"
+    CONTRADICTED = "a sample of the page reads otherwise"
+
+
 Matrix = tuple[float, float, float, float, float, float]
+
+
+def is_mojibake(characters: str, thresholds: TrustThresholds) -> bool:
+    """Return whether the text is UTF-8 that was once read as Latin-1: Ã© for é."""
+    found = sum(len(match) for match in _MOJIBAKE.findall(characters))
+    return found > max(4.0, thresholds.max_mojibake * len(characters))
 
 
 def has_meaning(characters: str, text_page: Any, thresholds: TrustThresholds) -> bool:

@@ -14,6 +14,12 @@ from pathlib import Path
 
 import psutil
 
+ENVIRONMENT = {
+    "OMP_THREAD_LIMIT": "1",  # one page per core is faster than one page on all cores
+    "ARROW_DEFAULT_MEMORY_POOL": "system",  # Arrow's own sets a gigabyte aside, which counts against the limit
+}
+"""What a worker and the programs it runs need; read by libraries when they are loaded."""
+
 
 def start_worker(memory_mb: int, folder: str) -> None:
     """Prepare this process for its tasks. Runs once, in the worker.
@@ -31,7 +37,7 @@ def start_worker(memory_mb: int, folder: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends the process even while it is inside PDFium
     tempfile.tempdir = folder
-    os.environ["OMP_THREAD_LIMIT"] = "1"  # one page per core is faster than one page on all cores
+    os.environ.update(ENVIRONMENT)
     # Before the limit is set: a thread that finds no memory to start in would be waited for without end.
     threading.Thread(target=_end_with_parent, args=(folder,), name="end-with-parent", daemon=True).start()
     limit = memory_mb * 1024 * 1024

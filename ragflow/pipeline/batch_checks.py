@@ -5,13 +5,18 @@ Dagster's asset checks and the gate call the same functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from ragflow.errors import IncompleteError, IntegrityError, RagflowError
 from ragflow.model.ledger import LedgerLine, tally
+from ragflow.model.reading import Word
 from ragflow.model.tables import embeddings_schema
 from ragflow.model.verdicts import Outcome, Verdict
+from ragflow.model.words import weakest_block
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS, STAGES
 from ragflow.pipeline.workspace import Workspace
@@ -23,12 +28,14 @@ from ragflow.quality.suites import schema_and_ranges
 
 PRECISION_SAMPLE = 8
 """Texts embedded in both precisions to compare them: a difference in arithmetic concerns all texts alike."""
+BEGINNING = 60
+"""Characters shown of a block that was read poorly."""
 TOGETHER = 25
 """Batches whose tables are checked in one go: bounds the memory."""
 
 CHECK_NAMES: dict[str, tuple[str, ...]] = {
     RAW_PDFS: ("tables_intact", "schema_and_ranges", "documents_complete", "blobs_intact"),
-    OCR_TEXT: ("tables_intact", "schema_and_ranges", "pages_accounted", "texts_intact", "coverage"),
+    OCR_TEXT: ("tables_intact", "schema_and_ranges", "pages_accounted", "texts_intact", "coverage", "low_confidence"),
     CHUNKS: ("tables_intact", "schema_and_ranges", "chunks_cover_pages", "chunks_fit_model"),
     EMBEDDINGS: ("tables_intact", "schema_and_ranges", "embeddings_complete", "vectors_sound", "precision_agrees"),
 }
@@ -45,7 +52,7 @@ TABLE_NAMES: dict[str, tuple[str, ...]] = {
 CHECKED_TOGETHER = frozenset({"schema_and_ranges", "precision_agrees"})
 """Verdicts that take the tables of several batches at once."""
 
-NOT_BLOCKING = frozenset({"coverage"})
+NOT_BLOCKING = frozenset({"coverage", "low_confidence"})
 """Verdicts that warn at a batch and decide at the gate only: one bad batch must not keep its good pages out."""
 
 
@@ -94,7 +101,15 @@ def _check_alone(workspace: Workspace, asset: str, batch: str) -> list[Verdict]:
         verdicts.append(document_checks.tables_intact(workspace.home.tables.damage(record), asset, batch))
         return [*verdicts, *_CHECKS[asset](workspace, batch)]
     except IntegrityError as error:
-        return [*verdicts, *(_not_there(name, batch, error) for name in alone[len(verdicts) :])]
+        unread: RagflowError = error
+    except (LookupError, TypeError, ValueError) as error:
+        if not verdicts or verdicts[0].passed:
+            raise
+        # Damage may leave a file that can be read, with other columns or values than any table of ours.
+        unread = IntegrityError(
+            f"The tables of {asset} for batch {batch} make no sense: {error}.", remedy=verdicts[0].remedy
+        )
+    return [*verdicts, *(_not_there(name, batch, unread) for name in alone[len(verdicts) :])]
 
 
 def _check_together(workspace: Workspace, asset: str, batches: Sequence[str]) -> list[Verdict]:
@@ -165,7 +180,37 @@ def _ocr_text(workspace: Workspace, batch: str) -> list[Verdict]:
         page_checks.pages_accounted(documents, pages, texts, batch, names),
         page_checks.texts_intact(texts, words, names),
         page_checks.coverage(ledger, workspace.gate.coverage, scope="this batch"),
+        low_confidence(workspace, {sha: batch for sha in names}, names, scope="this batch"),
     ]
+
+
+def low_confidence(workspace: Workspace, homes: Mapping[str, str], names: Mapping[str, str], *, scope: str) -> Verdict:
+    """Return the verdict on how sure the words of some contents are.
+
+    Args:
+        homes: content hash → its home batch.
+        names: content hash → document key.
+
+    Raises:
+        IncompleteError: a batch has not been read.
+        IntegrityError: a table cannot be read.
+    """
+    tables = workspace.home.tables
+    wanted = pa.array(sorted(homes), pa.string())
+
+    def parts() -> Iterator[pa.Table]:
+        for batch in sorted(set(homes.values())):
+            columns = ["engine", "text", *page_checks.WEAK_COLUMNS]
+            texts = tables.read(tables.get(OCR_TEXT, batch), "page_texts", columns=columns)
+            yield texts.filter(pc.is_in(texts["document_sha256"], wanted))
+
+    def begins(sha256: str, page_index: int) -> str:
+        record = tables.get(OCR_TEXT, homes[sha256])
+        place = [("document_sha256", "=", sha256), ("page_index", "=", page_index)]
+        rows = tables.rows(record, "words", place).select(Word._fields).to_pylist()
+        return " ".join(word.text for word in weakest_block([Word(**row) for row in rows]))[:BEGINNING]
+
+    return page_checks.low_confidence(parts(), workspace.gate.low_confidence, names, scope=scope, begins=begins)
 
 
 def _chunks(workspace: Workspace, batch: str) -> list[Verdict]:

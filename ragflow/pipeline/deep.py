@@ -16,8 +16,12 @@ from ragflow.model.reading import PageStatus
 from ragflow.model.verdicts import Verdict, verdict
 from ragflow.model.words import words_sha256, words_table
 from ragflow.ocr import reader
+from ragflow.ocr.document import open_document
+from ragflow.ocr.image import ImageFile
 from ragflow.ocr.options import TEXT_LAYER, ReadingOptions
-from ragflow.ocr.pdf import PdfError, PdfFile
+from ragflow.ocr.page import PdfError
+from ragflow.ocr.passwords import load_passwords
+from ragflow.ocr.pdf import PdfFile
 from ragflow.ocr.pool import TaskFailure
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.stages import OCR_TEXT
@@ -40,23 +44,37 @@ class RecheckTask:
 def recheck(task: RecheckTask) -> list[tuple[int, str]]:
     """Run in a worker process; return (page index, what differs)."""
     problems: list[tuple[int, str]] = []
+    passwords = load_passwords(task.options.passwords_file)
     layer = [page for page in task.pages if page[1] == TEXT_LAYER]
     options = replace(task.options, engines=(TEXT_LAYER,))
-    for page, reading in zip(layer, reader.read_pages(Path(task.path), [p[0] for p in layer], options), strict=True):
+    readings = reader.read_pages(Path(task.path), [p[0] for p in layer], options, passwords=passwords)
+    for page, reading in zip(layer, readings, strict=True):
         found = words_sha256(words_table(task.sha256, reading.page_index, reading.words))
         if found != page[2]:
             problems.append((page[0], "the text layer of the stored bytes gives other words"))
     rasters = [page for page in task.pages if page[3] is not None]
     if rasters:
-        with PdfFile(Path(task.path)) as file:
-            for index, _, _, expected, dpi in rasters:
-                try:
-                    with file.page(index, options.max_page_pixels) as view:
-                        found = view.render(dpi or options.dpi).sha256
-                except PdfError as error:
-                    found = error.message
-                if found != expected:
-                    problems.append((index, "the stored bytes render to other pixels"))
+        try:
+            with open_document(Path(task.path), passwords) as file:
+                problems += _recheck_rasters(file, rasters, options)
+        except PdfError as error:
+            # Its password may have been taken out of the passwords file since.
+            problems += [(index, error.message) for index, *_ in rasters]
+    return problems
+
+
+def _recheck_rasters(
+    file: PdfFile | ImageFile, rasters: Sequence[tuple[int, str, str, str | None, int | None]], options: ReadingOptions
+) -> list[tuple[int, str]]:
+    problems: list[tuple[int, str]] = []
+    for index, _, _, expected, dpi in rasters:
+        try:
+            with file.page(index, options.max_page_pixels) as view:
+                found = view.render(dpi or options.dpi).sha256
+        except PdfError as error:
+            found = error.message
+        if found != expected:
+            problems.append((index, "the stored bytes render to other pixels"))
     return problems
 
 

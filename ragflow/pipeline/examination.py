@@ -22,7 +22,7 @@ from ragflow.model.releases import VersionRecord
 from ragflow.model.verdicts import MAX_ROWS, Outcome, Verdict
 from ragflow.ocr.pool import TaskFailure
 from ragflow.pipeline import chunks, embeddings, ocr_text, raw_pdfs
-from ragflow.pipeline.batch_checks import CHECK_NAMES, NOT_BLOCKING, check_batches
+from ragflow.pipeline.batch_checks import CHECK_NAMES, NOT_BLOCKING, check_batches, low_confidence
 from ragflow.pipeline.collection import desired_owners, observed_hash, version_root
 from ragflow.pipeline.ledger import corpus_ledger
 from ragflow.pipeline.progress import report
@@ -45,6 +45,7 @@ VERDICT_NAMES = (
     *dict.fromkeys(name for asset in CHECK_NAMES for name in CHECK_NAMES[asset] if name not in NOT_BLOCKING),
     "ledger",
     "coverage",
+    "low_confidence",
     "points_exact",
     "version_sealed",
     "ready",
@@ -93,6 +94,7 @@ def examine(workspace: Workspace, version: str) -> Examination:
     try:
         ledger = corpus_ledger(workspace, corpus)
         verdicts += [ledger_adds_up(ledger), coverage(ledger, workspace.gate.coverage, scope="the archive")]
+        verdicts.append(_confidence(workspace, corpus))
         verdicts += _points(workspace, record, corpus)
     except (IncompleteError, IntegrityError, KeyError) as error:
         message = error.message if isinstance(error, RagflowError) else f"a table lacks the entry {error}"
@@ -106,6 +108,13 @@ def examine(workspace: Workspace, version: str) -> Examination:
         )
     verdicts.sort(key=lambda verdict: VERDICT_NAMES.index(verdict.name))
     return Examination(record, tuple(verdicts), ledger, round(time.monotonic() - started, 2))
+
+
+def _confidence(workspace: Workspace, corpus: Corpus) -> Verdict:
+    """How sure the words of the contents that are there now are, each counted once."""
+    names = {state.sha256: key for key, state in sorted(corpus.documents.items(), reverse=True) if state.sha256}
+    homes = {sha: corpus.homes[sha] for sha in names}
+    return low_confidence(workspace, homes, names, scope="the archive")
 
 
 def _manifests(workspace: Workspace, record: VersionRecord, verdicts: list[Verdict]) -> list[BatchManifest]:
@@ -182,8 +191,9 @@ def _stale_stage(workspace: Workspace, manifest: BatchManifest) -> str | None:
     raw = tables.find(RAW_PDFS, manifest.key)
     if raw is None or raw.fingerprint != raw_pdfs.expected_fingerprint(workspace, manifest):
         return f"{RAW_PDFS} {'is out of date' if raw else 'is missing'}"
-    if raw_pdfs.has_healed(workspace, raw):
-        return f"{RAW_PDFS} is out of date: bytes that were missing are there now"
+    outdated = raw_pdfs.why_outdated(workspace, raw)
+    if outdated is not None:
+        return f"{RAW_PDFS} is out of date: {outdated}"
     texts = tables.find(OCR_TEXT, manifest.key)
     if texts is None or texts.fingerprint != ocr_text.expected_fingerprint(workspace, raw):
         return f"{OCR_TEXT} {'is out of date' if texts else 'is missing'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ragflow.ocr.passwords import load_passwords
 from ragflow.pipeline import chunks, embeddings, ocr_text, raw_pdfs
 from ragflow.pipeline.examination import stale_stage
 from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS, STAGES, StageReport
@@ -23,7 +24,11 @@ def pending_batches(workspace: Workspace, *, thorough: bool = False) -> list[str
 
     Args:
         thorough: also hash every stored table, and return the batches of which one is damaged.
+
+    Raises:
+        UsageError: the passwords file cannot be used: better said now than after some hours of work.
     """
+    load_passwords(workspace.reading.passwords_file)
     return [
         manifest.key
         for manifest in workspace.home.manifests.all()

@@ -1,59 +1,77 @@
 """Stage ``ocr_text``: every page of the batch gets its words, or the reason why it has none.
 
-Pages are read in a pool of worker processes, in *units* of a few pages. Each unit's result is written by its worker
-as soon as it is there, so a run that is killed goes on where it was.
+Only pages that changed, or that somebody asked to read again, are read: the others are taken over from the tables that
+stand (:mod:`ragflow.pipeline.kept_pages`). Pages are read in a pool of worker processes, in *units* of a few pages.
+Each unit's result is written by its worker as soon as it is there, so a run that is killed goes on where it was.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ragflow.model.fingerprints import fingerprint, sha256_text
-from ragflow.model.reading import REASON_TEXT, PageReading, PageStatus, Reason
+from ragflow.model.reading import REASON_TEXT, Effort, PageReading, PageStatus, Reason
 from ragflow.model.tables import PAGE_TEXTS, WORDS
-from ragflow.model.words import words_sha256, words_table
+from ragflow.model.words import confidence_of, words_sha256, words_table
 from ragflow.ocr import reader
-from ragflow.ocr.options import ReadingOptions
-from ragflow.ocr.options import fingerprint_parts as reading_fingerprint_parts
+from ragflow.ocr.options import ReadingOptions, Route
+from ragflow.ocr.passwords import load_passwords
 from ragflow.ocr.pool import TaskFailure
+from ragflow.pipeline.kept_pages import (
+    PageKey,
+    Pages,
+    Wanted,
+    earlier_pages,
+    inspection_sha256,
+    route_of,
+    wanted,
+    with_column,
+)
+from ragflow.pipeline.page_figures import page_figures
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.stages import OCR_TEXT, RAW_PDFS, StageReport, StageResult, run_stage
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.atomic import replacing
 from ragflow.store.tables import TableRecord
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 TEXT_LAYER_UNIT = 24
 """Pages with a text layer read in one go: some hundred milliseconds."""
 OCR_UNIT = 4
 """Pages without a text layer read in one go: some seconds."""
+THOROUGH_UNIT = 1
+"""Pages read with every engine in one go: up to a minute."""
 
 
 def expected_fingerprint(workspace: Workspace, raw: TableRecord) -> str:
-    return fingerprint(
-        asset=OCR_TEXT, code=CODE_VERSION, raw=raw.output_sha256, reading=reading_fingerprint_parts(workspace.reading)
-    )
+    return _fingerprint(raw, wanted(workspace, raw))
+
+
+def _fingerprint(raw: TableRecord, asked: Wanted) -> str:
+    return fingerprint(asset=OCR_TEXT, code=CODE_VERSION, raw=raw.output_sha256, **asked.parts())
 
 
 def materialize(workspace: Workspace, batch: str) -> StageReport:
     """Read the pages of every content at home in the batch.
 
-    Tables: ``page_texts`` (one row per page) and ``words`` (one row per word).
+    Tables: ``page_texts`` (one row per page), ``words`` (one row per word), and ``rereads`` if there were requests to
+    read something again.
 
     Raises:
         IncompleteError: ``raw_pdfs`` is missing for the batch.
-        DependencyMissingError: Tesseract or a language pack is not installed.
+        DependencyMissingError: an OCR engine or a language pack is not installed.
     """
     raw = workspace.home.tables.get(RAW_PDFS, batch)
-    expected = expected_fingerprint(workspace, raw)
-    return run_stage(workspace, OCR_TEXT, batch, expected, lambda: _work(workspace, raw, expected))
+    # Taken once: a request that comes in while the stage runs makes the batch stale again.
+    asked = wanted(workspace, raw)
+    expected = _fingerprint(raw, asked)
+    return run_stage(workspace, OCR_TEXT, batch, expected, lambda: _work(workspace, raw, asked, expected))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +80,39 @@ class ReadUnit:
 
     Attributes:
         parts: (content hash, page indexes) of one document or of several small ones.
-        blobs: content hash → path of its bytes.
+        efforts: for each part, how hard its pages are read.
+        blobs: for each part, the path of its bytes.
+        fingerprints: effort → route → fingerprint, to be noted with each page.
         folder: where to write the result.
     """
 
     parts: tuple[tuple[str, tuple[int, ...]], ...]
+    efforts: tuple[Effort, ...]
     blobs: tuple[str, ...]
     options: ReadingOptions
+    fingerprints: Mapping[Effort, Mapping[Route, str]]
     folder: str
 
     @property
     def name(self) -> str:
-        return fingerprint(parts=self.parts)[:24]
+        return fingerprint(parts=self.parts, efforts=self.efforts)[:24]
 
     @property
     def page_count(self) -> int:
         return sum(len(pages) for _, pages in self.parts)
 
+    @property
+    def seconds(self) -> float:
+        """Wall-clock limit: generous, for a worker that hangs; an engine keeps to its own limit for each page."""
+        turns = (len(self.options.engines) if effort is Effort.THOROUGH else 1 for effort in self.efforts)
+        pages = sum(len(pages) * turn for (_, pages), turn in zip(self.parts, turns, strict=True))
+        return 30.0 + self.options.page_seconds * pages
+
     def split(self) -> list[ReadUnit]:
         """Return one unit per page."""
         return [
-            replace(self, parts=((sha, (page,)),), blobs=(blob,))
-            for (sha, pages), blob in zip(self.parts, self.blobs, strict=True)
+            replace(self, parts=((sha, (page,)),), efforts=(effort,), blobs=(blob,))
+            for (sha, pages), effort, blob in zip(self.parts, self.efforts, self.blobs, strict=True)
             for page in pages
         ]
 
@@ -93,21 +122,29 @@ def read_unit(unit: ReadUnit) -> dict[str, int]:
     runs: Counter[str] = Counter()
     texts: list[dict[str, Any]] = []
     words: list[pa.Table] = []
-    for (sha256, pages), blob in zip(unit.parts, unit.blobs, strict=True):
-        result = reader.read_unit(Path(blob), pages, unit.options)
+    passwords = load_passwords(unit.options.passwords_file)
+    for (sha256, pages), effort, blob in zip(unit.parts, unit.efforts, unit.blobs, strict=True):
+        result = reader.read_unit(Path(blob), pages, unit.options, passwords=passwords, effort=effort)
         runs.update(result.engine_runs)
         for reading in result.pages:
-            row, table = tabulate(sha256, reading)
+            row, table = tabulate(sha256, reading, effort, unit.fingerprints[effort])
             texts.append(row)
             words.append(table)
     _write_unit(Path(unit.folder), unit.name, texts, words)
     return dict(runs)
 
 
-def tabulate(sha256: str, reading: PageReading) -> tuple[dict[str, Any], pa.Table]:
-    """Return a page's row of ``page_texts`` and its rows of ``words``."""
-    table = words_table(sha256, reading.page_index, reading.words)
-    letters = sum(len(word.text) for word in reading.words)
+def tabulate(
+    sha256: str, reading: PageReading, effort: Effort, fingerprints: Mapping[Route, str]
+) -> tuple[dict[str, Any], pa.Table]:
+    """Return a page's row of ``page_texts``, but for the hash of its inspection, and its rows of ``words``.
+
+    Args:
+        effort: what was asked for.
+        fingerprints: route → fingerprint, for this effort.
+    """
+    table = words_table(sha256, reading.page_index, reading.words, reading.opinions)
+    confidence = confidence_of(reading.words)
     return {
         "document_sha256": sha256,
         "page_index": reading.page_index,
@@ -121,9 +158,19 @@ def tabulate(sha256: str, reading: PageReading) -> tuple[dict[str, Any], pa.Tabl
         "word_count": len(reading.words),
         "words_sha256": words_sha256(table),
         "headings": list(reading.headings),
-        "confidence": sum(w.confidence * len(w.text) for w in reading.words) / letters if letters else None,
+        "confidence": confidence.mean if confidence else None,
         "raster_sha256": reading.raster_sha256,
         "raster_dpi": reading.raster_dpi,
+        "reading_fingerprint": fingerprints[route_of(reading.engine)],
+        "inspection_sha256": None,
+        "effort": effort,
+        "layer_distrust": reading.layer_distrust,
+        "orientation": reading.orientation,
+        "skew": reading.skew,
+        "disagreement": reading.disagreement,
+        "reread_regions": reading.reread_regions,
+        "weakest_block": confidence.weakest_block if confidence else None,
+        "weak_share": confidence.weak_share if confidence else None,
     }, table
 
 
@@ -147,85 +194,91 @@ def _read_ipc(path: Path) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
-def _work(workspace: Workspace, raw: TableRecord, expected: str) -> StageResult:
+def _work(workspace: Workspace, raw: TableRecord, asked: Wanted, expected: str) -> StageResult:
     folder = workspace.home.tables.partial(OCR_TEXT, raw.batch, expected)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = workspace.home.tables.read(raw, "pages").to_pylist()
+    inspections = workspace.home.tables.read(raw, "pages").to_pylist()
     documents = workspace.home.tables.read(raw, "documents").to_pylist()
-    units = list(_plan(workspace, pages, str(folder)))
+    names = {row["document_sha256"]: row["document_key"] for row in documents}
+    inspected = {(row["document_sha256"], row["page_index"]): inspection_sha256(row) for row in inspections}
+    readable = {(row["document_sha256"], row["page_index"]) for row in inspections if row["reason"] is None}
+    earlier = earlier_pages(workspace, raw.batch, CODE_VERSION)
+    kept = earlier.kept(asked, {key: inspected[key] for key in readable})
+    stand = {(row["document_sha256"], row["page_index"]) for row in kept.rows([])}
+    missing = [row for row in inspections if (row["document_sha256"], row["page_index"]) in readable - stand]
+    units = list(_plan(workspace, missing, asked, str(folder)))
     todo = [unit for unit in units if not (folder / f"{unit.name}.texts.arrow").exists()]
     report("read pages", 0, sum(unit.page_count for unit in units))
     written, runs = _read_all(workspace, units, todo)
-    readings = list(_unreadable(raw.batch, documents, pages))
-    texts = [_read_ipc(folder / f"{name}.texts.arrow") for name in written]
-    words = [_read_ipc(folder / f"{name}.words.arrow") for name in written]
-    if readings:
-        texts.append(pa.Table.from_pylist([tabulate(sha, reading)[0] for sha, reading in readings], schema=PAGE_TEXTS))
-    text_table = _sorted(texts, PAGE_TEXTS, ["document_sha256", "page_index"])
-    word_table = _sorted(words, WORDS, ["document_sha256", "page_index", "word_index"])
+    fresh = Pages.together(
+        [_read_ipc(folder / f"{name}.texts.arrow") for name in written],
+        [_read_ipc(folder / f"{name}.words.arrow") for name in written],
+    )
+    better, standing = earlier.better_of(fresh, asked, inspected)
+    closed = [
+        tabulate(sha, reading, effort, asked.fingerprints[effort])[0]
+        for sha, reading in _unreadable(raw.batch, documents, inspections)
+        for effort in (asked.effort(sha, reading.page_index),)
+    ]
+    pages = Pages.together(
+        [kept.texts, better.texts, standing.texts, pa.Table.from_pylist(closed, schema=PAGE_TEXTS)],
+        [kept.words, better.words, standing.words],
+    )
+    texts = _with_inspections(pages.texts, inspected)
+    work = {
+        "pages_read": sum(unit.page_count for unit in todo),
+        "pages_kept": kept.texts.num_rows,
+        **{f"{engine}_runs": count for engine, count in sorted(runs.items())},
+        "pages_resumed": sum(unit.page_count for unit in units) - sum(unit.page_count for unit in todo),
+        "readings_worse": standing.texts.num_rows,
+    }
     return StageResult(
-        tables={"page_texts": text_table, "words": word_table},
-        figures=page_figures(text_table),
-        work={
-            "pages_read": sum(unit.page_count for unit in todo),
-            **{f"{engine}_runs": count for engine, count in sorted(runs.items())},
-            "pages_resumed": sum(unit.page_count for unit in units) - sum(unit.page_count for unit in todo),
+        tables={
+            "page_texts": texts,
+            "words": pages.words,
+            **({"rereads": asked.table()} if asked.requests else {}),
         },
+        figures={"code_version": CODE_VERSION, **page_figures(texts, names)},
+        work=work,
     )
 
 
-def _sorted(tables: Sequence[pa.Table], schema: pa.Schema, keys: Sequence[str]) -> pa.Table:
-    table = pa.concat_tables(tables) if tables else schema.empty_table()
-    return table.take(pc.sort_indices(table, sort_keys=[(key, "ascending") for key in keys]))
+def _with_inspections(texts: pa.Table, inspected: Mapping[PageKey, str]) -> pa.Table:
+    keys = texts.select(["document_sha256", "page_index"]).to_pylist()
+    hashes = [inspected.get((row["document_sha256"], row["page_index"])) for row in keys]
+    return with_column(texts, "inspection_sha256", hashes)
 
 
-def page_figures(texts: pa.Table) -> dict[str, Any]:
-    """Return counts by status, reason, engine and language, a confidence histogram, and the mean confidence."""
-    statuses = Counter(texts.column("status").to_pylist())
-    confidences = [value for value in texts.column("confidence").to_pylist() if value is not None]
-    histogram = Counter(min(int(value * 10), 9) for value in confidences)
-    return {
-        "pages": texts.num_rows,
-        "indexed": statuses[PageStatus.INDEXED],
-        "blank": statuses[PageStatus.BLANK],
-        "quarantined": statuses[PageStatus.QUARANTINED],
-        "reasons": dict(Counter(value for value in texts.column("reason").to_pylist() if value)),
-        "engines": dict(Counter(value for value in texts.column("engine").to_pylist() if value)),
-        "languages": dict(Counter(value for value in texts.column("language").to_pylist() if value)),
-        "words": sum(texts.column("word_count").to_pylist()),
-        "confidence_histogram": {f"{tenth / 10:.1f}": histogram[tenth] for tenth in range(10)},
-        "confidence": round(sum(confidences) / len(confidences), 4) if confidences else None,
-    }
+def _plan(workspace: Workspace, pages: Sequence[dict[str, Any]], asked: Wanted, folder: str) -> Iterator[ReadUnit]:
+    """Cut pages into units; the same pages always give the same units."""
 
-
-def _plan(workspace: Workspace, pages: Sequence[dict[str, Any]], folder: str) -> Iterator[ReadUnit]:
-    """Cut the readable pages into units; the same pages always give the same units."""
-
-    def unit(parts: Sequence[tuple[str, tuple[int, ...]]]) -> ReadUnit:
+    def unit(parts: Sequence[tuple[str, tuple[int, ...]]], effort: Effort) -> ReadUnit:
         blobs = tuple(str(workspace.home.blobs.path(sha)) for sha, _ in parts)
-        return ReadUnit(tuple(parts), blobs, workspace.reading, folder)
+        efforts = (effort,) * len(parts)
+        return ReadUnit(tuple(parts), efforts, blobs, workspace.reading, asked.fingerprints, folder)
 
-    by_kind: dict[tuple[str, bool], list[int]] = {}
+    by_kind: dict[tuple[int, str, Effort], list[int]] = {}
     for page in pages:
-        if page["reason"] is None:
-            by_kind.setdefault((page["document_sha256"], page["has_text_layer"]), []).append(page["page_index"])
+        sha, index = page["document_sha256"], page["page_index"]
+        effort = asked.effort(sha, index)
+        step = THOROUGH_UNIT if effort is Effort.THOROUGH else TEXT_LAYER_UNIT if page["has_text_layer"] else OCR_UNIT
+        by_kind.setdefault((step, sha, effort), []).append(index)
     open_parts: list[tuple[str, tuple[int, ...]]] = []
     room = TEXT_LAYER_UNIT
-    # Pages that need OCR first: they take longest, and the short units fill the gaps at the end.
-    for (sha, has_text_layer), indexes in sorted(by_kind.items(), key=lambda entry: (entry[0][1], entry[0][0])):
-        step = TEXT_LAYER_UNIT if has_text_layer else OCR_UNIT
+    # Pages that take longest first: the short units fill the gaps at the end.
+    for (step, sha, effort), indexes in sorted(by_kind.items()):
         for start in range(0, len(indexes), step):
             part = (sha, tuple(sorted(indexes)[start : start + step]))
-            if not has_text_layer or len(part[1]) == step:
-                yield unit([part])
+            if step != TEXT_LAYER_UNIT or len(part[1]) == step:
+                yield unit([part], effort)
                 continue
             if len(part[1]) > room:
-                yield unit(open_parts)
+                yield unit(open_parts, effort)
                 open_parts, room = [], TEXT_LAYER_UNIT
             open_parts.append(part)
             room -= len(part[1])
     if open_parts:
-        yield unit(open_parts)
+        yield unit(open_parts, Effort.NORMAL)
 
 
 def _read_all(
@@ -241,7 +294,7 @@ def _read_all(
     runs: Counter[str] = Counter()
 
     def seconds(unit: ReadUnit) -> float:
-        return 30.0 + unit.options.page_seconds * unit.page_count
+        return unit.seconds
 
     for unit, result in workspace.pool().map(read_unit, todo, seconds=seconds):
         if isinstance(result, TaskFailure):
@@ -254,7 +307,9 @@ def _read_all(
     for unit, result in workspace.pool().map(read_unit, singles, seconds=seconds):
         if isinstance(result, TaskFailure):
             (sha, (page,)), *_ = unit.parts
-            row, table = tabulate(sha, _quarantined(page, result.reason, result.detail))
+            (effort,) = unit.efforts
+            reading = _quarantined(page, result.reason, result.detail)
+            row, table = tabulate(sha, reading, effort, unit.fingerprints[effort])
             _write_unit(Path(unit.folder), unit.name, [row], [table])
         else:
             runs.update(result)

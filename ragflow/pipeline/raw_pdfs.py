@@ -1,11 +1,14 @@
-"""Stage ``raw_pdfs``: document bytes into the content-addressed store, and what each PDF says about itself."""
+"""Stage ``raw_pdfs``: document bytes into the content-addressed store, and what each of them says about itself.
+
+Done again for a batch, it looks only at the documents for which something has changed: their bytes are there now, the
+passwords file has changed, a limit has, or somebody asked.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,9 @@ from ragflow.model.batches import BatchManifest, Change, Corpus, DocumentChange,
 from ragflow.model.fingerprints import fingerprint
 from ragflow.model.reading import REASON_TEXT, DocumentInspection, Reason
 from ragflow.model.tables import DOCUMENTS, PAGES
-from ragflow.ocr.inspection import inspect_document
-from ragflow.ocr.options import ReadingOptions
-from ragflow.ocr.pool import TaskFailure
+from ragflow.pipeline.inspections import inspect_contents
+from ragflow.pipeline.kept_documents import Requests, earlier_documents
+from ragflow.pipeline.passwords import passwords_mark
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.stages import RAW_PDFS, StageReport, StageResult, run_stage
 from ragflow.pipeline.workspace import Workspace
@@ -28,15 +31,32 @@ from ragflow.store.tables import TableRecord
 
 log = logging.getLogger(__name__)
 
-CODE_VERSION = 1
-INSPECTION_SECONDS = 60.0
-"""Time limit for looking at one document."""
+CODE_VERSION = 2
 
 
 def expected_fingerprint(workspace: Workspace, manifest: BatchManifest) -> str:
+    return _fingerprint(workspace, manifest, _requests(workspace, manifest))
+
+
+def _fingerprint(workspace: Workspace, manifest: BatchManifest, requests: Requests) -> str:
+    # Requests for single pages count only where a page did not open, which the tables say: see why_outdated().
+    asked = {
+        sha: [[request.at, request.why] for request in of if request.page_index is None] for sha, of in requests.items()
+    }
     return fingerprint(
-        asset=RAW_PDFS, code=CODE_VERSION, manifest=manifest.sha256, max_pages=workspace.reading.max_pages
+        asset=RAW_PDFS,
+        code=CODE_VERSION,
+        manifest=manifest.sha256,
+        max_pages=workspace.reading.max_pages,
+        requests={sha: of for sha, of in asked.items() if of},
     )
+
+
+def _requests(workspace: Workspace, manifest: BatchManifest) -> Requests:
+    """Return the requests for contents that the batch names, whether they are at home in it or not: each batch has
+    rows of its own for them, and they must agree."""
+    contents = {change.sha256 for change in manifest.documents if change.sha256 is not None}
+    return workspace.home.rereads.of(contents)
 
 
 def materialize(workspace: Workspace, batch: str) -> StageReport:
@@ -50,14 +70,43 @@ def materialize(workspace: Workspace, batch: str) -> StageReport:
     """
     manifests = workspace.home.manifests.all()
     manifest = workspace.home.manifests.get(batch)
+    # Taken once: a request that comes in while the stage runs makes the batch stale again.
+    requests = _requests(workspace, manifest)
     return run_stage(
         workspace,
         RAW_PDFS,
         batch,
-        expected_fingerprint(workspace, manifest),
-        lambda: _work(workspace, manifest, fold(manifests)),
-        outdated=lambda record: has_healed(workspace, record),
+        _fingerprint(workspace, manifest, requests),
+        lambda: _work(workspace, manifest, fold(manifests), requests),
+        outdated=lambda record: why_outdated(workspace, record) is not None,
     )
+
+
+def why_outdated(workspace: Workspace, record: TableRecord) -> str | None:
+    """Return why documents of tables whose fingerprint still holds can be had now, for a person; None if so is none."""
+    figures = record.figures
+    if has_healed(workspace, record):
+        return "bytes that were missing are there now"
+    if untried_passwords(workspace, record) is not None:
+        return "the passwords file has changed since its encrypted documents were tried"
+    shut = figures.get("pages_shut", {})
+    too_large = Reason.PAGE_TOO_LARGE in shut or Reason.PAGE_TOO_LARGE in figures.get("reasons", {})
+    if too_large and figures.get("max_page_pixels", 0) < workspace.reading.max_page_pixels:
+        return "the limit on the pixels of a page was raised"
+    if shut and workspace.home.rereads.all():
+        earlier = earlier_documents(workspace, record.batch, CODE_VERSION)
+        if any(earlier.is_asked_for(sha, of) for sha, of in workspace.home.rereads.of(earlier.pages.keys()).items()):
+            return "pages that did not open are to be looked at again"
+    return None
+
+
+def untried_passwords(workspace: Workspace, record: TableRecord) -> str | None:
+    """Return the mark of the passwords there are now, if the batch has encrypted documents on which others were tried;
+    None if there is nothing to try."""
+    if not record.figures.get("reasons", {}).get(Reason.ENCRYPTED):
+        return None
+    mark = passwords_mark(workspace)
+    return None if mark == record.figures.get("passwords_tried") else mark
 
 
 def has_healed(workspace: Workspace, record: TableRecord) -> bool:
@@ -73,30 +122,64 @@ def has_healed(workspace: Workspace, record: TableRecord) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class InspectTask:
-    """One document to look at, in a worker."""
-
-    sha256: str
-    path: str
-    options: ReadingOptions
-
-
-def inspect_task(task: InspectTask) -> DocumentInspection:
-    """Run in a worker process: a PDF that crashes PDFium takes down the worker, not the run."""
-    return inspect_document(Path(task.path), task.options)
-
-
-def _work(workspace: Workspace, manifest: BatchManifest, corpus: Corpus) -> StageResult:
+def _work(workspace: Workspace, manifest: BatchManifest, corpus: Corpus, requests: Requests) -> StageResult:
     changes = [change for change in manifest.documents if change.change is not Change.REMOVED]
+    passwords = passwords_mark(workspace)
+    earlier = earlier_documents(workspace, manifest.key, CODE_VERSION)
     missing, stored = _store(workspace, manifest, changes)
     workspace.home.blobs.sync()
-    present = sorted({c.sha256 for c in changes if c.sha256 and c.sha256 not in missing})
-    inspections = dict(inspect_contents(workspace, present))
+    present = {c.sha256 for c in changes if c.sha256 and c.sha256 not in missing}
+    anew = {
+        change.sha256
+        for change in changes
+        if change.sha256 is not None
+        and change.sha256 in present
+        and (
+            not earlier.stands(change, workspace.reading, passwords)
+            or earlier.is_asked_for(change.sha256, requests.get(change.sha256, ()))
+        )
+    }
+    inspections = dict(inspect_contents(workspace, sorted(anew)))
     inspections.update({sha: _quarantine(Reason.SOURCE_CHANGED) for sha in missing})
-    documents = [_document_row(change, corpus, inspections) for change in changes]
+    documents = [
+        earlier.documents[change.key] if change.sha256 in present - anew else _document_row(change, corpus, inspections)
+        for change in changes
+    ]
     home = set(corpus.contents_of(manifest.key))
     pages = [
+        row
+        for sha in sorted(home & (inspections.keys() | present))
+        for row in (_page_rows(sha, inspections[sha]) if sha in inspections else earlier.pages.get(sha, []))
+    ]
+    reasons = Counter(str(row["reason"]) for row in documents if row["reason"])
+    return StageResult(
+        tables={
+            "documents": pa.Table.from_pylist(documents, schema=DOCUMENTS),
+            "pages": pa.Table.from_pylist(pages, schema=PAGES),
+        },
+        figures={
+            "code_version": CODE_VERSION,
+            "documents": len(documents),
+            "removed": len(manifest.documents) - len(changes),
+            "pages": len(pages),
+            "bytes": sum(change.size for change in changes),
+            "quarantined": sum(reasons.values()),
+            "reasons": dict(reasons),
+            "pages_shut": dict(Counter(str(row["reason"]) for row in pages if row["reason"])),
+            "max_page_pixels": workspace.reading.max_page_pixels,
+            **({"requests_heeded": {sha: len(of) for sha, of in requests.items()}} if requests else {}),
+            **({"passwords_tried": passwords} if passwords and Reason.ENCRYPTED in reasons else {}),
+        },
+        work={
+            "blobs_stored": stored,
+            "documents_inspected": len(anew),
+            "documents_kept": len(present) - len(anew),
+        },
+    )
+
+
+def _page_rows(sha: str, inspection: DocumentInspection) -> list[dict[str, Any]]:
+    return [
         {
             "document_sha256": sha,
             "page_index": page.page_index,
@@ -107,25 +190,8 @@ def _work(workspace: Workspace, manifest: BatchManifest, corpus: Corpus) -> Stag
             "reason": page.reason,
             "detail": page.detail,
         }
-        for sha in sorted(home & inspections.keys())
-        for page in inspections[sha].pages
+        for page in inspection.pages
     ]
-    reasons = Counter(str(row["reason"]) for row in documents if row["reason"])
-    return StageResult(
-        tables={
-            "documents": pa.Table.from_pylist(documents, schema=DOCUMENTS),
-            "pages": pa.Table.from_pylist(pages, schema=PAGES),
-        },
-        figures={
-            "documents": len(documents),
-            "removed": len(manifest.documents) - len(changes),
-            "pages": len(pages),
-            "bytes": sum(change.size for change in changes),
-            "quarantined": sum(reasons.values()),
-            "reasons": dict(reasons),
-        },
-        work={"blobs_stored": stored, "documents_inspected": len(present)},
-    )
 
 
 def _store(workspace: Workspace, manifest: BatchManifest, changes: Iterable[DocumentChange]) -> tuple[set[str], int]:
@@ -167,18 +233,6 @@ def _fetch(workspace: Workspace, sources: dict[str, FolderSource], sha256: str, 
         except (WrongContentError, BadInputError) as error:
             log.warning("document changed after the scan", extra={"document": key, "why": error.message})
     return False
-
-
-def inspect_contents(workspace: Workspace, contents: Iterable[str]) -> Iterable[tuple[str, DocumentInspection]]:
-    """Inspect stored documents in the worker pool; yields (content hash, inspection) as they come."""
-    tasks = [InspectTask(sha, str(workspace.home.blobs.path(sha)), workspace.reading) for sha in contents]
-    results = workspace.pool().map(inspect_task, tasks, seconds=lambda task: INSPECTION_SECONDS)
-    for number, (task, result) in enumerate(results):
-        report("inspect documents", number + 1, len(tasks))
-        if isinstance(result, TaskFailure):
-            yield task.sha256, _quarantine(result.reason, result.detail)
-        else:
-            yield task.sha256, result
 
 
 def _quarantine(reason: Reason, detail: str | None = None) -> DocumentInspection:

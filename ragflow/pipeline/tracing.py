@@ -12,7 +12,8 @@ from ragflow.model.batches import fold
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import vector_sha256
 from ragflow.model.words import words_sha256
-from ragflow.ocr.pdf import PdfFile
+from ragflow.ocr.document import open_document
+from ragflow.ocr.passwords import load_passwords
 from ragflow.pipeline.release import live_version
 from ragflow.pipeline.stages import CHUNKS, OCR_TEXT
 from ragflow.pipeline.workspace import Workspace
@@ -158,7 +159,9 @@ def mark_page(workspace: Workspace, found: Trace, target: Path) -> None:
     from PIL import Image
 
     blob = workspace.home.blobs.path(found.payload["document_sha256"])
-    with PdfFile(blob) as file, file.page(found.payload["page_index"], workspace.reading.max_page_pixels) as page:
+    page_index, max_pixels = found.payload["page_index"], workspace.reading.max_page_pixels
+    passwords = load_passwords(workspace.reading.passwords_file)
+    with open_document(blob, passwords) as file, file.page(page_index, max_pixels) as page:
         grey = page.render(MARK_DPI).pixels.copy()
     pixels = np.repeat(grey[:, :, None], 3, axis=2).astype(np.float32)
     height, width = grey.shape

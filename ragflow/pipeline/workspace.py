@@ -57,11 +57,14 @@ class GateOptions:
 
     Attributes:
         coverage: least share of pages that are indexed or blank, 0.0 to 1.0.
+        low_confidence: largest share of the characters read by OCR that may stand in words below the confidence of
+            :data:`ragflow.model.words.LOW_CONFIDENCE`, 0.0 to 1.0.
         vector_tolerance: largest distance of a vector's length from 1.
         bfloat16_cosine: least cosine between bfloat16 and float32 embeddings.
     """
 
     coverage: float = 0.95
+    low_confidence: float = 0.25
     vector_tolerance: float = 1e-4
     bfloat16_cosine: float = 0.999
 

@@ -13,7 +13,7 @@ from ragflow.model.verdicts import Verdict, verdict
 
 
 def documents_complete(manifest: BatchManifest, documents: pa.Table, pages: pa.Table) -> Verdict:
-    """Each document of the manifest has one row with its hash, and as many page rows as the PDF has pages."""
+    """Each document of the manifest has one row with its hash, and as many page rows as it has pages."""
     expected = {change.key: change.sha256 for change in manifest.documents if change.change is not Change.REMOVED}
     found = Counter(documents.column("document_key").to_pylist())
     page_rows = Counter(pages.column("document_sha256").to_pylist())

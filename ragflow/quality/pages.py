@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.ledger import Ledger
 from ragflow.model.reading import PageStatus
 from ragflow.model.verdicts import Outcome, Verdict, verdict
-from ragflow.model.words import words_hashes
+from ragflow.model.words import LOW_CONFIDENCE, words_hashes
+from ragflow.ocr.options import TEXT_LAYER
 
 Names = Mapping[str, str]
 """Content hash → document key, so that a finding names the document and not its hash."""
@@ -122,6 +124,69 @@ def coverage(ledger: Ledger, threshold: float, *, scope: str) -> Verdict:
         else "Look at the quarantine reasons, repair or remove the documents concerned, or lower"
         " `gate.coverage` knowingly.",
         rows=tuple({"reason": reason, "pages": count} for reason, count in ledger.reasons.items()),
+    )
+
+
+WEAK_BLOCK = 0.5
+"""A block below this mean confidence is named, however good the rest of its page is."""
+NAMED = 10
+"""Weak pages named by a check, and as many weak blocks on pages that are fine as a whole."""
+WEAK_COLUMNS = ("document_sha256", "page_index", "confidence", "weakest_block", "weak_share")
+
+BlockText = Callable[[str, int], str]
+"""Content hash, page index → how the weakest block of the page begins."""
+
+
+def low_confidence(
+    parts: Iterable[pa.Table], threshold: float, names: Names, *, scope: str, begins: BlockText
+) -> Verdict:
+    """Of the characters read by OCR, the share in words below :data:`LOW_CONFIDENCE` stays within the threshold.
+
+    Args:
+        parts: rows of ``page_texts``, table by table; pages with a text layer are passed over.
+        begins: asked for the pages that are named.
+    """
+    weak = total = 0.0
+    pages: list[dict[str, Any]] = []
+    blocks: list[dict[str, Any]] = []
+    for table in parts:
+        read = table.filter(pc.and_kleene(pc.is_valid(table["weak_share"]), pc.not_equal(table["engine"], TEXT_LAYER)))
+        letters = pc.utf8_length(pc.replace_substring_regex(read["text"], "[ \n]+", "")).to_pylist()
+        for row, count in zip(read.select(WEAK_COLUMNS).to_pylist(), letters, strict=True):
+            weak += row["weak_share"] * count
+            total += count
+            if row["confidence"] < LOW_CONFIDENCE or row["weak_share"] > threshold:
+                pages.append(row)
+            elif row["weakest_block"] < WEAK_BLOCK:
+                blocks.append(row)
+        # Bounds the memory: the worst of an archive are among the worst of its parts.
+        pages = sorted(pages, key=lambda row: (row["confidence"], -row["weak_share"]))[:NAMED]
+        blocks = sorted(blocks, key=lambda row: float(row["weakest_block"]))[:NAMED]
+    share = weak / total if total else 0.0
+    ok = share <= threshold
+    named = [("the page was read poorly", row) for row in pages]
+    named += [("a block was read poorly, the page as a whole was not", row) for row in blocks]
+    return Verdict(
+        name="low_confidence",
+        outcome=Outcome.PASS if ok else Outcome.FAIL,
+        summary=f"{share:.1%} of the characters that OCR read in {scope} stand in words below a confidence of"
+        f" {LOW_CONFIDENCE}."
+        + (f" Named: weak pages {len(pages)}, weak blocks on other pages {len(blocks)}." if named else ""),
+        figure=round(share, 6),
+        threshold=threshold,
+        remedy=""
+        if ok
+        else "Run `ragflow reocr`, scan the named pages again, remove the documents concerned, or raise"
+        " `gate.low_confidence` knowingly.",
+        rows=tuple(
+            {
+                **place(names, row["document_sha256"], row["page_index"]),
+                "problem": problem,
+                **{column: round(row[column], 4) for column in ("confidence", "weakest_block", "weak_share")},
+                "weakest_block_begins": begins(row["document_sha256"], row["page_index"]),
+            }
+            for problem, row in named
+        ),
     )
 
 

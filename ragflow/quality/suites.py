@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ragflow.model import tables
-from ragflow.model.reading import PageStatus, Reason
+from ragflow.model.reading import Effort, PageStatus, Reason
 from ragflow.model.verdicts import Verdict, verdict
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ RULES: dict[str, list[Rule]] = {
         _unique("document_key"),
         _in("status", ("readable", "quarantined")),
         _in("reason", REASONS),
-        *_between("page_count", 1),
+        *_between("page_count", 0),
         *_between("size", 0),
     ],
     "pages": [
@@ -79,11 +79,20 @@ RULES: dict[str, list[Rule]] = {
     ],
     "page_texts": [
         *_hash("document_sha256", "text_sha256", "words_sha256", "raster_sha256"),
+        *_hash("reading_fingerprint", "inspection_sha256"),
         _unique("document_sha256", "page_index"),
         _in("status", PageStatus),
         _in("reason", REASONS),
-        *_between("confidence", 0.0, 1.0),
+        *[
+            rule
+            for share in ("confidence", "disagreement", "weakest_block", "weak_share")
+            for rule in _between(share, 0.0, 1.0)
+        ],
         *_between("word_count", 0),
+        *_between("reread_regions", 0),
+        *_between("skew", -90.0, 90.0),
+        _in("effort", Effort),
+        ("ExpectColumnValuesToBeInSet", {"column": "orientation", "value_set": [0, 90, 180, 270]}),
     ],
     "words": [
         *[rule for edge in ("left", "top", "right", "bottom", "confidence") for rule in _between(edge, 0.0, 1.0)],

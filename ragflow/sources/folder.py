@@ -1,4 +1,4 @@
-"""A folder of PDFs as a source."""
+"""A folder of PDFs and images as a source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ragflow.model.reading import Reason
 from ragflow.sources.protocol import FoundFile
 
 KIND = "folder"
-DOCUMENT_SUFFIXES = frozenset({".pdf"})
+DOCUMENT_SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
+"""In lower case. What a file really is, its first bytes say when it is opened."""
 
 
 def source_name(folder: Path) -> str:
@@ -28,7 +29,7 @@ def source_name(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """All PDFs below a folder.
+    """All PDFs and images below a folder.
 
     Hidden files and folders (a leading dot) are passed over, other kinds of files are listed as ignored. A link to a
     file inside the folder is a document; one that leads out of it is quarantined; linked folders are not entered.

@@ -6,6 +6,7 @@
 - ``manifests``  the chain of batch manifests
 - ``tables``     Parquet tables per asset and batch, each set with a record of its hashes
 - ``records``    append-only release records, and the record of each collection version
+- ``rereads``    requests to read pages or documents again
 - ``inventory``  what a scan saw last time, so that unchanged files are not hashed again
 - ``locks``      one writer at a time
 """

@@ -10,6 +10,7 @@ from ragflow.store.inventory import InventoryStore
 from ragflow.store.locks import Lock
 from ragflow.store.manifests import ManifestStore
 from ragflow.store.records import ReleaseStore, VersionRecordStore
+from ragflow.store.rereads import RereadStore
 from ragflow.store.tables import TableStore
 
 
@@ -61,6 +62,16 @@ class Home:
     @property
     def inventory(self) -> InventoryStore:
         return InventoryStore(self.root / "inventory")
+
+    @property
+    def rereads(self) -> RereadStore:
+        """Requests to read pages or documents again."""
+        return RereadStore(self.root / "rereads")
+
+    @property
+    def passwords_key(self) -> Path:
+        """The key by which a changed passwords file is told; readable by its owner only."""
+        return self.root / "secrets" / "passwords.key"
 
     def lock(self, name: str) -> Lock:
         """Return a lock shared by all processes that use this home; ``name`` is a plain word."""

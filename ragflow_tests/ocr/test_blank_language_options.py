@@ -82,6 +82,9 @@ def test_languages() -> None:
         {"dpi": 10},
         {"max_pages": 0},
         {"page_seconds": 0.0},
+        {"page_seconds": float("nan")},
+        {"inspection_seconds": float("inf")},
+        {"worker_memory_mb": 64},
         {"workers": -1},
     ],
 )
@@ -103,7 +106,14 @@ def test_fingerprint_names_what_decides_a_reading() -> None:
         {"trust": TrustThresholds(image_cover=0.4)},
     ):
         assert fingerprint_parts(replace(options, **change)) != parts
-    assert fingerprint_parts(replace(options, workers=7)) == parts
+    for no_change in (
+        {"workers": 7},
+        {"max_pages": 9},
+        {"worker_memory_mb": 700},
+        {"inspection_seconds": 9.0},
+        {"passwords_file": Path("passwords.txt")},
+    ):
+        assert fingerprint_parts(replace(options, **no_change)) == parts
 
 
 def test_the_text_layer_alone_needs_no_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:

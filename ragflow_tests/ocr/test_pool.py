@@ -8,18 +8,20 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 import ragflow
-from ragflow.errors import DependencyMissingError, UsageError
+from ragflow.errors import DependencyMissingError, ServiceUnavailableError, UsageError
 from ragflow.model.reading import PageStatus, Reason
 from ragflow.ocr.options import ReadingOptions
 from ragflow.ocr.pool import TaskFailure, WorkerPool
 from ragflow.ocr.reader import read_pages
+from ragflow.ocr.worker import start_worker
 from ragflow_tests.ocr.fakes import CrashingEngine, SlowEngine, Task, perform
 from ragflow_tests.ocr.pdfs import ENGLISH, lines_at, write_pdf
 
@@ -123,6 +125,12 @@ def test_too_much_memory_costs_its_task(pool: WorkerPool) -> None:
     assert_doubled(results, 20)
 
 
+def test_the_limit_is_for_the_task_and_not_for_what_libraries_set_aside() -> None:
+    with WorkerPool(1, 4096) as pool:
+        ((_, used),) = pool.map(perform, [Task("arrow")], seconds=lambda task: 60)
+    assert isinstance(used, int) and used < 512
+
+
 def test_errors(pool: WorkerPool) -> None:
     results = run(pool, [Task("raise other"), Task("unpicklable"), Task("double", 4)])
     other, odd = results[Task("raise other")], results[Task("unpicklable")]
@@ -197,6 +205,54 @@ def test_a_pool_needs_sensible_numbers() -> None:
     with pytest.raises(UsageError):
         WorkerPool(1, 10)
     assert WorkerPool(0, 512).workers >= 1
+
+
+def hang_once(memory_mb: int, folder: str) -> None:
+    """Start a worker, but hang if it is the first one."""
+    try:
+        (Path(os.environ["RAGFLOW_TEST_FOLDER"]) / "hung").touch(exist_ok=False)
+    except FileExistsError:
+        return start_worker(memory_mb, folder)
+    time.sleep(600)
+
+
+def hang_always(memory_mb: int, folder: str) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    (Path(os.environ["RAGFLOW_TEST_FOLDER"]) / f"{os.getpid()}.hung").touch()
+    time.sleep(600)
+
+
+def test_workers_that_hang_while_they_start_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragflow.ocr.pool.start_worker", partial(in_folder, hang_once, str(tmp_path)))
+    with WorkerPool(1, MEMORY_MB, start_seconds=1) as pool:
+        assert_doubled(run(pool, doubles(20)), 20)
+    assert (tmp_path / "hung").exists()
+
+
+def test_workers_that_never_start_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ragflow.ocr.pool.start_worker", partial(in_folder, hang_always, str(tmp_path)))
+    with WorkerPool(1, MEMORY_MB, start_seconds=0.5) as pool:
+        with pytest.raises(ServiceUnavailableError, match="hung while they started, 3 times"):
+            run(pool, doubles(3))
+        hung = [int(path.stem) for path in tmp_path.glob("*.hung")]
+        assert len(hung) == 3 and all(gone(pid) for pid in hung)
+
+
+def in_folder(start: Callable[[int, str], None], folder: str, memory_mb: int, pool_folder: str) -> None:
+    os.environ["RAGFLOW_TEST_FOLDER"] = folder
+    start(memory_mb, pool_folder)
+
+
+def test_a_worker_that_stops_with_the_lock_in_its_hand_costs_its_task(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time limit does not reach it: the pool ends a worker only while nobody is being handed a task."""
+    monkeypatch.setattr("ragflow.ocr.pool.OVERDUE_SECONDS", 1.0)
+    bad = Task("stop with the lock")
+    results = dict(pool.map(perform, [*doubles(4), bad, *doubles(20)[4:]], seconds=lambda task: 2.0))
+    failure = results[bad]
+    assert isinstance(failure, TaskFailure) and failure.reason is Reason.TIMED_OUT
+    assert_doubled(results, 20)
 
 
 def crash(path: str) -> int:

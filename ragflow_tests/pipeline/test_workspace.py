@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ragflow.ocr.inspection import inspect_document
 from ragflow.ocr.options import ReadingOptions
-from ragflow.pipeline.raw_pdfs import InspectTask, inspect_task
+from ragflow.pipeline.inspections import InspectTask, inspect_task
 from ragflow.pipeline.workspace import Workspace
 from ragflow.sample import write_text_pdf
 from ragflow.store.home import Home

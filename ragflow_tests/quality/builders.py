@@ -13,7 +13,7 @@ from ragflow.model.batches import BatchManifest, Change, DocumentChange
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import SparseVector, vector_sha256
 from ragflow.model.reading import PageStatus, Reason, Word
-from ragflow.model.words import words_sha256, words_table
+from ragflow.model.words import confidence_of, words_sha256, words_table
 
 DIMENSION = 8
 OPEN, LOCKED, GONE = (sha256_text(name) for name in ("open", "locked", "gone"))
@@ -119,6 +119,7 @@ def words() -> pa.Table:
 
 def _text(sha: str, index: int, status: PageStatus, text: str = "", reason: Reason | None = None) -> dict[str, Any]:
     found = page_words(index) if text else []
+    confidence = confidence_of(found)
     return {
         "document_sha256": sha,
         "page_index": index,
@@ -135,6 +136,16 @@ def _text(sha: str, index: int, status: PageStatus, text: str = "", reason: Reas
         "confidence": 0.9 if text else None,
         "raster_sha256": None,
         "raster_dpi": None,
+        "reading_fingerprint": "a" * 64,
+        "inspection_sha256": None if sha == LOCKED else "b" * 64,
+        "effort": "normal",
+        "layer_distrust": None,
+        "orientation": 0,
+        "skew": 0.0,
+        "disagreement": None,
+        "reread_regions": 0,
+        "weakest_block": confidence.weakest_block if confidence else None,
+        "weak_share": confidence.weak_share if confidence else None,
     }
 
 

@@ -67,7 +67,7 @@ def test_a_wrong_type_is_named() -> None:
 
 OUT_OF_RANGE: list[tuple[str, dict[str, Any], str]] = [
     ("documents", {"size": -1}, "size"),
-    ("documents", {"page_count": 0}, "page_count"),
+    ("documents", {"page_count": -1}, "page_count"),
     ("documents", {"status": "eaten"}, "status"),
     ("documents", {"reason": "mood"}, "reason"),
     ("documents", {"document_sha256": "abc"}, "document_sha256"),

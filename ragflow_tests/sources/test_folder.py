@@ -60,6 +60,17 @@ def test_other_kinds_are_ignored_and_hidden_ones_are_passed_over(folder: Path) -
     assert all(file.ignored for file in found.values())
 
 
+def test_images_are_documents_too(folder: Path) -> None:
+    images = ("a.png", "b.jpg", "c.JPEG", "d.tif", "sub/e.TIFF", "f.webp", "g.bmp")
+    others = ("h.gif", "i.svg", "j.heic", "k.jp2", "l.png.txt")
+    for path in (*images, *others):
+        put(folder, path, b"content")
+    found = listed(folder)
+    assert {path for path, file in found.items() if not file.ignored} == set(images)
+    assert {path for path, file in found.items() if file.ignored} == set(others)
+    assert all(file.size == 7 and file.reason is None for file in found.values() if not file.ignored)
+
+
 @pytest.mark.parametrize(
     "name", ["with spaces.pdf", "é à ü 漢.pdf", "a#b?c%20.pdf", "new\nline.pdf", "-rf.pdf", "'\"\\.pdf"]
 )

@@ -8,8 +8,10 @@ from ragflow.defs.columns import page_text_columns
 from ragflow.defs.failures import RETRIES, translated
 from ragflow.defs.metadata import stage_result
 from ragflow.defs.partitions import document_batches
+from ragflow.defs.quarantine import quarantine_metadata
 from ragflow.defs.resources import ArchiveResource
 from ragflow.pipeline import ocr_text as stage
+from ragflow.pipeline.stages import OCR_TEXT
 
 
 @dg.asset(
@@ -30,4 +32,6 @@ from ragflow.pipeline import ocr_text as stage
 def ocr_text(context: dg.AssetExecutionContext, archive: ArchiveResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
     with translated():
         workspace = archive.workspace()
-        return stage_result(workspace, stage.materialize(workspace, context.partition_key), "page_texts")
+        report = stage.materialize(workspace, context.partition_key)
+        kept_out = quarantine_metadata(workspace, OCR_TEXT, context.partition_key)
+        return stage_result(workspace, report, "page_texts", kept_out)

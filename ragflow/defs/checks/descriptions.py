@@ -8,6 +8,8 @@ DESCRIPTIONS = {
     "pages_accounted": "Pages in = indexed + blank + quarantined: no page without exactly one status.",
     "texts_intact": "Page texts and words hash to what was recorded.",
     "coverage": "Share of pages that are indexed or blank. A warning here; the gate decides on the whole archive.",
+    "low_confidence": "Share of the characters read by OCR that stand in words of low confidence; names the worst pages"
+    " and blocks. A warning here; the gate decides on the whole archive.",
     "chunks_cover_pages": "The chunks of a page are pieces of it and hold every character of it.",
     "chunks_fit_model": "No chunk is longer than what the embedding model reads, counted by its own tokenizer.",
     "embeddings_complete": "Every chunk text has exactly one vector.",
@@ -21,6 +23,7 @@ GATE_DESCRIPTIONS = {
     "stages_current": "Every stage of every batch was made from what stands before it now.",
     "ledger": "Over the whole archive, pages in = indexed + blank + quarantined.",
     "coverage": "Share of the archive's pages that are indexed or blank.",
+    "low_confidence": "Share of the archive's characters read by OCR that stand in words of low confidence.",
     "points_exact": "The candidate holds exactly the points that the tables give, byte for byte.",
     "ready": "The engine has finished its work on the candidate, and it answers a query.",
 }
