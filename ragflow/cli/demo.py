@@ -144,8 +144,9 @@ def _three(questions: Sequence[SampleQuestion]) -> list[SampleQuestion]:
 
 def _work(answer: dict[str, Any]) -> str:
     work, release = answer["work"], answer["release"]
+    read = work.get("pages_read", 0)
     return (
-        f"Worked on: {work.get('pages_read', 0)} pages read, {work.get('tesseract_runs', 0)} of them by OCR;"
+        f"Worked on: {read} pages read, {read - work.get('text_layer_runs', 0)} of them by OCR;"
         f" {work.get('embeddings_computed', 0)} texts embedded, {work.get('embeddings_reused', 0)} taken from before;"
         f" {release.get('upserted')} points written and {release.get('deleted')} deleted of {release.get('points')}."
     )

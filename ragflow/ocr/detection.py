@@ -157,6 +157,14 @@ def turned(quad: Quad) -> Quad:
     return np.roll(quad, -1, axis=0)
 
 
+def grown(quad: Quad, room: float) -> Quad:
+    """Return a quad with room added above and below, in its heights."""
+    if not room:
+        return quad
+    down = (quad[3] - quad[0] + quad[2] - quad[1]) / 2 * room
+    return np.array([quad[0] - down, quad[1] - down, quad[2] + down, quad[3] + down], dtype=np.float32)
+
+
 def crop(pixels: Pixels, quad: Quad, height: int | None = None) -> Pixels:
     """Cut out a line and set it straight.
 

@@ -1,8 +1,9 @@
 """The engine that has a page read by several: one finds the lines and reads them, others are asked where it is unsure.
 
 1. RapidOCR finds the lines, tells how the page is turned, and reads each line.
-2. A line with an unsure character, or a word that the language does not know, is *weak*. RapidOCR looks at weak lines
-   again, squeezed a little; then the next engine reads them, and nothing else, cut out and set straight on a sheet.
+2. A line with an unsure character, a word that the language does not know, or words that may have run together, is
+   *weak*. RapidOCR looks at weak lines again, stretched and squeezed a little; then the next engine reads them, and
+   nothing else, cut out and set straight on a sheet.
 3. Word by word, the readings are put together (:mod:`ragflow.ocr.fusion`), and each word gets a confidence that means
    what it says: of the words at 0.8, four of five are right.
 """
@@ -25,16 +26,16 @@ from ragflow.ocr.line_text import LineText, from_words
 from ragflow.ocr.options import TESSERACT, ReadingOptions
 from ragflow.ocr.page import Page, PdfError, Raster
 from ragflow.ocr.page_text import FusedLine, page_text
-from ragflow.ocr.rapidocr import RapidOcr, ReadLine
+from ragflow.ocr.rapidocr import Look, RapidOcr, ReadLine
 from ragflow.ocr.recognition import Recogniser
-from ragflow.ocr.word_fusion import fuse_words, has_unknown_words, looked_again, settled, sole_words
+from ragflow.ocr.word_fusion import fuse_words, has_unknown_words, looked_again, looks_run_together, settled, sole_words
 
 log = logging.getLogger(__name__)
 
-SECOND_LOOK = 0.9
-"""Width of a line for the second look: letters look otherwise to the model, and errors are seldom the same."""
+LOOKS = (Look(1.08, 0.06), Look(0.9, 0.0))
+"""How RapidOCR looks at a weak line again, one look after the other."""
 
-THOROUGH_LOOKS = (SECOND_LOOK, 1.12)
+THOROUGH_LOOKS = (*LOOKS, Look(0.8, 0.1))
 THOROUGH_SIZE = 1.5
 """With every effort: looks at each line, and how much larger the page is when lines are looked for."""
 
@@ -111,7 +112,7 @@ class HybridEngine:
         relative = [float(height) for height in heights / max(1.0, float(np.median(heights)))]
         texts = [line.text for line in lines]
         weak = [index for index, text in enumerate(texts) if self.is_weak(text, lexicon)]
-        for look in THOROUGH_LOOKS if self._effort is Effort.THOROUGH else (SECOND_LOOK,):
+        for look in THOROUGH_LOOKS if self._effort is Effort.THOROUGH else LOOKS:
             again = self.first.read_lines(raster.pixels, [lines[index].quad for index in weak], look)
             for index, text in zip(weak, again, strict=True):
                 texts[index] = looked_again(texts[index], text, lexicon)
@@ -141,6 +142,7 @@ class HybridEngine:
         return (
             self._effort is Effort.THOROUGH
             or text.lowest < UNSURE
+            or looks_run_together(text.text)
             or (len(lexicon) > 0 and has_unknown_words(text.text, lexicon))
         )
 

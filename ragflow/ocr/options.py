@@ -100,7 +100,7 @@ class ReadingOptions:
     inspection_seconds: float = 60.0
     worker_memory_mb: int = 4096
     workers: int = 0
-    min_word_confidence: float = 0.4
+    min_word_confidence: float = 0.45
     trust: TrustThresholds = TrustThresholds()
     passwords_file: Path | None = None
     models: Path | None = None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ragflow.ocr.detection import Pixels, Quad, TextDetector, crop, in_order, is_vertical, sides, turned
+from ragflow.ocr.detection import Pixels, Quad, TextDetector, crop, grown, in_order, is_vertical, sides, turned
 from ragflow.ocr.line_reading import LineReader
 from ragflow.ocr.line_text import LineText, from_characters
 from ragflow.ocr.options import RAPIDOCR
@@ -24,6 +24,21 @@ CLEARLY = 0.1
 
 BOTH_WAYS = 0.5
 """Share of the area of all lines in vertical ones from which on the page itself lies on its side."""
+
+
+class Look(NamedTuple):
+    """How a line is looked at: letters look otherwise to the model, and its errors are seldom the same.
+
+    Attributes:
+        stretch: factor on the width.
+        room: added above and below, in heights of the line.
+    """
+
+    stretch: float
+    room: float
+
+
+PLAIN = Look(1.0, 0.0)
 
 
 class ReadLine(NamedTuple):
@@ -70,13 +85,9 @@ class RapidOcr:
         lines = [ReadLine(quad, text, box.score) for quad, text, box in zip(quads, texts, boxes, strict=True)]
         return self._sideways(pixels, lines, turn), turn
 
-    def read_lines(self, pixels: Pixels, quads: Sequence[Quad], stretch: float = 1.0) -> list[LineText]:
-        """Read lines whose places are known.
-
-        Args:
-            stretch: factor on their widths, for a second look.
-        """
-        found = self._reader.read([crop(pixels, quad) for quad in quads], stretch)
+    def read_lines(self, pixels: Pixels, quads: Sequence[Quad], look: Look = PLAIN) -> list[LineText]:
+        """Read lines whose places are known."""
+        found = self._reader.read([crop(pixels, grown(quad, look.room)) for quad in quads], look.stretch)
         return [from_characters(self.name, characters) for characters in found]
 
     def recognise(self, pixels: Pixels, dpi: int, languages: Sequence[str]) -> list[FoundLine]:

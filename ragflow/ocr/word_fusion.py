@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from ragflow.ocr.fusion import (
     right_features,
 )
 from ragflow.ocr.line_text import LineText, joined
+
+_RUN_TOGETHER = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|\d{7,}|\S{16,}|[.,:;!?)][^\W_]")
 
 
 class FusedWord(NamedTuple):
@@ -52,6 +55,11 @@ def has_unknown_words(text: str, words: WordList) -> bool:
         for word in text.split()
         if any(map(str.isalpha, word))
     )
+
+
+def looks_run_together(text: str) -> bool:
+    """Whether a line has something in which a space may be missing, however sure the engine is of each character."""
+    return _RUN_TOGETHER.search(text) is not None
 
 
 def sole_words(text: LineText, words: WordList, score: float, height: float) -> tuple[FusedWord, ...]:

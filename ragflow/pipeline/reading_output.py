@@ -1,6 +1,7 @@
 """What ``ragflow ocr`` writes: ``<name>.txt`` and ``<name>.json`` per document, and how the two are named.
 
-``.txt``: pages parted by a form feed, blocks by an empty line; a page that has no text is there, and empty.
+``.txt``: pages parted by a form feed, blocks by an empty line, lines as they stand on the page, so that a word parted
+at the end of a line stays parted; a page that has no text is there, and empty.
 
 ``.json``: one document; ``pages`` hold blocks, lines and words. Boxes are ``[left, top, right, bottom]``, fractions of
 the displayed page, origin top left.
@@ -13,7 +14,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -78,6 +79,25 @@ def _component(part: str) -> str:
     return f"{raw[: MAX_NAME - 20].decode('utf-8', 'ignore')}-{hashlib.sha256(raw).hexdigest()[:12]}"
 
 
+def printed_text(reading: PageReading) -> str:
+    """Return the page's text with its lines as they are printed.
+
+    The text for search joins a word that is parted at the end of a line; here it keeps its hyphen.
+    """
+    if not reading.words:
+        return reading.text
+    parts = [reading.words[0].text]
+    for before, word in pairwise(reading.words):
+        if before.line == word.line:
+            parts.append(" ")
+        elif before.block != word.block:
+            parts.append("\n\n")
+        else:
+            parts.append("-\n" if before.char_end == word.char_start else "\n")
+        parts.append(word.text)
+    return "".join(parts)
+
+
 def page_json(reading: PageReading) -> bytes:
     """Return one page as JSON, on one line."""
     letters = sum(len(word.text) for word in reading.words)
@@ -97,6 +117,7 @@ def page_json(reading: PageReading) -> bytes:
             "skew": round(reading.skew, 3),
             "disagreement": _rounded(reading.disagreement),
             "reread_regions": reading.reread_regions,
+            "left_out": reading.left_out,
             "raster": {"sha256": reading.raster_sha256, "dpi": reading.raster_dpi} if reading.raster_sha256 else None,
             "text": reading.text,
             "blocks": _blocks(reading),

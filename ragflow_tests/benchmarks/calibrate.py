@@ -29,7 +29,7 @@ from ragflow.ocr.alignment import letters, matches, starts_seen
 from ragflow.ocr.detection import sides
 from ragflow.ocr.document import open_document
 from ragflow.ocr.fusion import Judge, Kind, LineSurroundings, Pair
-from ragflow.ocr.hybrid import SECOND_LOOK, HybridEngine
+from ragflow.ocr.hybrid import LOOKS, HybridEngine
 from ragflow.ocr.lexicon import Lexicon, load_lexicon
 from ragflow.ocr.line_text import LineText, joined
 from ragflow.ocr.options import ReadingOptions
@@ -46,15 +46,20 @@ Example = tuple[dict[str, float], bool]
 
 @dataclass(slots=True)
 class KnownPage:
-    """A page with its true words, and what the engines read on it before anything is decided."""
+    """A page with its true words, and what the engines read on it before anything is decided.
+
+    Every line is read by all, for there are few known pages to learn from; ``weak`` are those that production would
+    have had read again.
+    """
 
     name: str
     group: str
     truth: frozenset[str]
     languages: tuple[str, ...]
     lines: list[ReadLine]
-    again: dict[int, LineText]
+    again: dict[int, list[LineText]]
     other: dict[int, LineText]
+    weak: frozenset[int]
     relative: list[float]
     merged: list[LineText] = field(default_factory=list)
 
@@ -108,10 +113,9 @@ def read_pages(folder: Path) -> Iterator[KnownPage]:
         lines = [line for line in engine.first.read_page(raster.pixels)[0] if line.text.text]
         languages = engine.languages(lines)
         lexicon = load_lexicon(languages)
-        weak = [index for index, line in enumerate(lines) if engine.is_weak(line.text, lexicon)]
-        again = engine.first.read_lines(raster.pixels, [lines[index].quad for index in weak], SECOND_LOOK)
+        again = [engine.first.read_lines(raster.pixels, [line.quad for line in lines], look) for look in LOOKS]
         bare = [FusedLine(line.quad, (), False) for line in lines]
-        other = engine.second_opinion(engine.seconds[0], raster, bare, weak, languages)
+        other = engine.second_opinion(engine.seconds[0], raster, bare, range(len(lines)), languages)
         heights = [sides(line.quad)[1] for line in lines]
         usual = max(1.0, float(np.median(heights))) if heights else 1.0
         yield KnownPage(
@@ -120,8 +124,9 @@ def read_pages(folder: Path) -> Iterator[KnownPage]:
             truth=frozenset(tokens((folder / row["truth"]).read_text())),
             languages=languages,
             lines=lines,
-            again=dict(zip(weak, again, strict=True)),
+            again={index: [texts[index] for texts in again] for index in range(len(lines))},
             other=dict(other),
+            weak=frozenset(index for index, line in enumerate(lines) if engine.is_weak(line.text, lexicon)),
             relative=[height / usual for height in heights],
         )
     print(file=sys.stderr)
@@ -175,8 +180,8 @@ def choice_examples(pairs: Sequence[tuple[LineText, LineText, KnownPage]], kind:
 def settled_words(page: KnownPage) -> Iterator[tuple[LineText, dict[str, float]]]:
     """Yield the words of a page as production would settle on them, with the features of the last model."""
     for index, line in enumerate(page.lines):
-        text = page.merged[index]
-        heard = index in page.other
+        heard = index in page.weak and index in page.other
+        text = page.merged[index] if heard else line.text
         if heard:
             pairs, believed = fusion.fuse(text, page.other[index], page.lexicon, "other")
         else:
@@ -226,7 +231,13 @@ def fit_all(pages: Sequence[KnownPage]) -> dict[str, Judge]:
     """Fit all five models on some pages, each on what the ones before it decide; they are in use afterwards."""
     models: dict[str, Judge] = {}
     fusion.judges = lambda: models  # type: ignore[assignment]
-    looks = [(page.lines[i].text, text, page) for page in pages for i, text in page.again.items() if text.text]
+    looks = [
+        (page.lines[index].text, text, page)
+        for page in pages
+        for index, texts in page.again.items()
+        for text in texts
+        if text.text
+    ]
     models["spacing_again"] = fit(spacing_examples(looks))
     models["choice_again"] = fit(choice_examples(looks, "again"))
     merge(pages)
@@ -242,10 +253,12 @@ def merge(pages: Sequence[KnownPage]) -> None:
     from ragflow.ocr.word_fusion import looked_again
 
     for page in pages:
-        page.merged = [
-            looked_again(line.text, page.again[index], page.lexicon) if index in page.again else line.text
-            for index, line in enumerate(page.lines)
-        ]
+        page.merged = []
+        for index, line in enumerate(page.lines):
+            text = line.text
+            for look in page.again[index]:
+                text = looked_again(text, look, page.lexicon)
+            page.merged.append(text)
 
 
 def report(pages: Sequence[KnownPage]) -> None:

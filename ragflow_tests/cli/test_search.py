@@ -42,7 +42,8 @@ def test_a_french_question_finds_the_french_page_and_its_double(launcher: Launch
 
 def test_a_scan_is_found_by_its_words(launcher: Launcher, archive: Archive) -> None:
     (hit,) = search(launcher, archive, "lighthouse keeper lamp", "--mode", "sparse")
-    assert (hit["document"]["key"], hit["engine"]) == (f"inbox/{SCAN}", "tesseract")
+    assert hit["document"]["key"] == f"inbox/{SCAN}"
+    assert hit["engine"].startswith("rapidocr")
     assert LIGHTHOUSE[0] in " ".join(hit["text"].split())
     assert 0.5 < hit["confidence"] < 1.0
 

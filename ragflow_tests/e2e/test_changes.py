@@ -28,7 +28,7 @@ from ragflow_tests.e2e.homes import (
 from ragflow_tests.e2e.launcher import Launcher
 
 TIDE_MILL = "The tide mill at the harbour mouth grinds rye for the bakers of the town."
-READING = ("pages_read", "tesseract_runs", "text_layer_runs", "embeddings_computed", "chunks_cut", "blobs_stored")
+READING = ("pages_read", "rapidocr_runs", "tesseract_runs", "text_layer_runs", "embeddings_computed", "chunks_cut", "blobs_stored")
 
 
 def change(archive: Archive) -> None:
@@ -93,7 +93,7 @@ def test_a_changed_document_costs_its_pages_and_its_new_texts(changed: dict[str,
     answer, work = result.answer, result.answer["work"]
     assert answer["documents"]["changed"] == [f"inbox/{REPORT}"]
     assert (answer["documents"]["added"], answer["documents"]["removed"]) == ([], [])
-    assert (work["hashed_files"], work["pages_read"], work.get("tesseract_runs", 0)) == (1, PAGES[REPORT], 0)
+    assert (work["hashed_files"], work["pages_read"], work.get("rapidocr_runs", 0)) == (1, PAGES[REPORT], 0)
     assert (work["embeddings_computed"], work["embeddings_reused"]) == (1, 2), "two of its three texts are as before"
     record = result.archive.home.version_records.find("v000002")
     assert record is not None and record.base == "v000001", "the candidate is a clone of what was live"

@@ -19,8 +19,8 @@ def test_the_demonstration_succeeds_and_its_second_run_reads_no_scan_again(launc
         pages = ingest["pages"]
         assert pages["adds_up"] and pages["total"] == pages["indexed"] + pages["blank"] + pages["quarantined"]
         assert ingest["release"]["decision"] == "promoted"
-    assert whole["work"]["tesseract_runs"] >= 10
-    assert (changed["work"]["pages_read"], changed["work"].get("tesseract_runs", 0)) == (2, 0)
+    assert whole["work"]["rapidocr_runs"] >= 10
+    assert (changed["work"]["pages_read"], changed["work"].get("rapidocr_runs", 0)) == (2, 0)
     assert (len(changed["documents"]["changed"]), len(changed["documents"]["removed"])) == (1, 1)
     assert [search["found"] for search in facts["searches"]] == [True] * 4
     assert facts["verified"]["passed"] is True

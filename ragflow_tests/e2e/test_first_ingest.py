@@ -74,7 +74,7 @@ def test_a_duplicate_is_read_and_embedded_once(archive: Archive) -> None:
     assert work["blobs_stored"] == work["documents_inspected"] == 5
     assert work["pages_read"] == PAGES[REPORT] + PAGES[MINUTES] + PAGES[SCAN]
     assert work["embeddings_computed"] == 6
-    assert work["tesseract_runs"] == 1, "the blank page and the text pages need no OCR"
+    assert work["rapidocr_runs"] == 1, "the blank page and the text pages need no OCR"
 
 
 def test_stdout_is_one_document_and_the_logs_are_on_stderr(archive: Archive) -> None:

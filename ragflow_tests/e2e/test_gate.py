@@ -151,7 +151,7 @@ def test_another_chunk_size_cuts_anew_and_builds_from_nothing(launcher: Launcher
     assert [batch["key"] for batch in answer["batches"]] == list(copied.home.manifests.batch_keys())
     assert answer["documents"]["unchanged"] == len(PAGES)
     work, before = answer["work"], copied.first.json["work"]
-    assert (work.get("pages_read", 0), work.get("tesseract_runs", 0)) == (0, 0)
+    assert (work.get("pages_read", 0), work.get("rapidocr_runs", 0)) == (0, 0)
     assert work["chunks_cut"] > before["chunks_cut"], "the longest page is now two chunks"
     assert answer["release"]["decision"] == "promoted"
     record = copied.home.version_records.find("v000002")

@@ -56,7 +56,7 @@ def test_a_killed_ingest_leaves_no_process_and_is_resumed(launcher: Launcher, tm
     root, temporary = tmp_path / "home", tmp_path / "tmp"
     temporary.mkdir()
     write_scans(root / "inbox")
-    env = {"TMPDIR": str(temporary)}
+    env = {"TMPDIR": str(temporary), "RAGFLOW_READING__ENGINES": "text_layer,tesseract"}
     killed = subprocess.Popen(
         command_line(["ingest", "--json"]),
         env=environment_of(root, env),

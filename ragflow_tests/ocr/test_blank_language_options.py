@@ -97,17 +97,20 @@ def test_fingerprint_names_what_decides_a_reading() -> None:
     options = ReadingOptions()
     parts = fingerprint_parts(options)
     data = Path("/usr/share/tesseract-ocr/5/tessdata/fra.traineddata")
-    assert parts["tesseract_languages"]["fra"] == hashlib.sha256(data.read_bytes()).hexdigest()
-    assert parts["tesseract"][0].isdigit() and parts["pdfium"][0].isdigit()
+    assert parts["tesseract"]["languages"]["fra"] == hashlib.sha256(data.read_bytes()).hexdigest()
+    assert parts["tesseract"]["version"][0].isdigit() and parts["text_layer"]["pdfium"][0].isdigit()
+    assert len(parts["rapidocr"]["PP-OCRv6_rec_small.onnx"]) == len(parts["fusion"]) == 64
     for change in (
         {"dpi": 200},
         {"languages": ("eng",)},
         {"engines": ("tesseract",)},
         {"trust": TrustThresholds(image_cover=0.4)},
+        {"min_word_confidence": 0.5},
     ):
         assert fingerprint_parts(replace(options, **change)) != parts
     for no_change in (
         {"workers": 7},
+        {"page_seconds": 9.0},
         {"max_pages": 9},
         {"worker_memory_mb": 700},
         {"inspection_seconds": 9.0},

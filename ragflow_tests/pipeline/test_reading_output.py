@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.reading import Opinion, PageReading, PageStatus, Reason, Word
+from ragflow.ocr.compose import Line, Piece, compose
 from ragflow.pipeline.reading_output import (
     document_text,
     json_path,
     output_names,
     page_json,
+    printed_text,
     shown,
     text_is_as_written,
     text_path,
@@ -31,6 +33,20 @@ WORDS = (
 )
 TEXT = "Head\n\none two\nthree"
 SAID = ((Opinion("a", "Head", 0.9), Opinion("b", "Hcad", 0.4)), (), (Opinion("b", "two", 0.5),), ())
+
+
+def test_the_text_file_keeps_lines_as_they_are_printed() -> None:
+    text, words = compose(
+        [
+            Line(0, [Piece("the", 0.1, 0.1, 0.2, 0.2, 0.9), Piece("har-", 0.3, 0.1, 0.4, 0.2, 0.9)]),
+            Line(0, [Piece("bour", 0.1, 0.3, 0.2, 0.4, 0.9), Piece("wall", 0.3, 0.3, 0.4, 0.4, 0.9)]),
+            Line(1, [Piece("End", 0.1, 0.6, 0.2, 0.7, 0.9)]),
+        ]
+    )
+    assert text == "the harbour\nwall\n\nEnd"
+    reading = PageReading(0, PageStatus.INDEXED, text=text, words=words)
+    assert printed_text(reading) == "the har-\nbour wall\n\nEnd"
+    assert printed_text(PageReading(0, PageStatus.BLANK)) == ""
 
 
 def test_a_page_as_json_has_blocks_lines_words_and_what_each_engine_said() -> None:

@@ -19,7 +19,7 @@ from ragflow.pipeline.stages import OCR_TEXT
     partitions_def=document_batches,
     group_name=BATCH_GROUP,
     owners=OWNERS,
-    kinds={"python", "tesseract", "parquet"},
+    kinds={"python", "onnx", "tesseract", "parquet"},
     code_version=str(stage.CODE_VERSION),
     retry_policy=RETRIES,
     metadata=page_text_columns(),
