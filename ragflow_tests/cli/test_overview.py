@@ -28,7 +28,7 @@ def test_status_shows_what_stands(launcher: Launcher, archive: Archive) -> None:
     (batch,) = state["batches"]
     assert (batch["documents"], batch["pending"]) == ({"added": len(PAGES), "changed": 0, "removed": 0}, None)
     assert state["ledger"]["pages"] == sum(PAGES.values())
-    assert state["ledger"]["engines"] == {"text_layer": 7, "rapidocr+tesseract": 1}
+    assert state["ledger"]["engines"] == {"text_layer": 7, "rapidocr": 1}
     (version,) = state["versions"]
     assert (version["version"], version["live"]) == ("v000001", True)
     text = launcher.run(archive.root, "status").stdout

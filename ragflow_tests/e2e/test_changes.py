@@ -28,7 +28,15 @@ from ragflow_tests.e2e.homes import (
 from ragflow_tests.e2e.launcher import Launcher
 
 TIDE_MILL = "The tide mill at the harbour mouth grinds rye for the bakers of the town."
-READING = ("pages_read", "rapidocr_runs", "tesseract_runs", "text_layer_runs", "embeddings_computed", "chunks_cut", "blobs_stored")
+READING = (
+    "pages_read",
+    "rapidocr_runs",
+    "tesseract_runs",
+    "text_layer_runs",
+    "embeddings_computed",
+    "chunks_cut",
+    "blobs_stored",
+)
 
 
 def change(archive: Archive) -> None:

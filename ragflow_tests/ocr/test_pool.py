@@ -249,7 +249,9 @@ def test_a_worker_that_stops_with_the_lock_in_its_hand_costs_its_task(
     """Its time limit does not reach it: the pool ends a worker only while nobody is being handed a task."""
     monkeypatch.setattr("ragflow.ocr.pool.OVERDUE_SECONDS", 1.0)
     bad = Task("stop with the lock")
-    results = dict(pool.map(perform, [*doubles(4), bad, *doubles(20)[4:]], seconds=lambda task: 2.0))
+    results = dict(
+        pool.map(perform, [*doubles(4), bad, *doubles(20)[4:]], seconds=lambda task: 2.0 if task == bad else 30.0)
+    )
     failure = results[bad]
     assert isinstance(failure, TaskFailure) and failure.reason is Reason.TIMED_OUT
     assert_doubled(results, 20)
