@@ -14,7 +14,7 @@ from ragflow.ocr.detection import Quad, is_vertical, sides
 from ragflow.ocr.layout import PlacedLine, find_headings, number_blocks
 from ragflow.ocr.page import POINTS_PER_INCH, Page, Raster
 from ragflow.ocr.rapidocr import box_between, upright
-from ragflow.ocr.reading_order import reading_order, skew_of
+from ragflow.ocr.reading_order import reading_order, skew_of, straightened
 from ragflow.ocr.word_fusion import FusedWord
 
 LETTER_HEIGHT = 0.6
@@ -52,13 +52,14 @@ def page_text(
         least: words of less confidence are left out.
     """
     placed = [_turned(upright(line.quad, turn), raster, turn) for line in lines]
+    straight = straightened(placed)
     ordered: list[Line] = []
     opinions: list[tuple[Opinion, ...]] = []
     left_out = 0
     block = -1
     for _, rows in groupby(reading_order(placed), key=lambda row: row.zone):
         zone = list(rows)
-        numbers = number_blocks([_placed_line([placed[i] for i in row.members], raster) for row in zone])
+        numbers = number_blocks([_placed_line([straight[i] for i in row.members], raster) for row in zone])
         for number, row in zip(numbers, zone, strict=True):
             pieces: list[Piece] = []
             for index in row.members:

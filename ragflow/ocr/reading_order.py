@@ -94,6 +94,13 @@ def skew_of(quads: Sequence[Quad]) -> float:
     return 0.0
 
 
+def straightened(quads: Sequence[Quad]) -> list[Quad]:
+    """Return the quads as they would stand if the page lay straight."""
+    angle = math.radians(skew_of(quads))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=np.float32)
+    return [(quad @ turn).astype(np.float32) for quad in quads]
+
+
 def reading_order(quads: Sequence[Quad]) -> list[Row]:
     """Return all pieces as rows, in the order in which a person reads them.
 
@@ -102,11 +109,8 @@ def reading_order(quads: Sequence[Quad]) -> list[Row]:
     """
     if not quads:
         return []
-    angle = math.radians(skew_of(quads))
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     pieces = []
-    for index, quad in enumerate(quads):
-        straight = quad @ turn
+    for index, straight in enumerate(straightened(quads)):
         left, top = straight.min(axis=0)
         right, bottom = straight.max(axis=0)
         room = min(GROWN * (bottom - top), (right - left) / 4)

@@ -142,7 +142,7 @@ def test_a_coverage_below_the_threshold_is_refused_by_name(launcher: Launcher, c
 
 
 def test_another_chunk_size_cuts_anew_and_builds_from_nothing(launcher: Launcher, copied: Archive) -> None:
-    env = {"RAGFLOW_TARGET_TOKENS": "20"}
+    env = {"RAGFLOW_TARGET_TOKENS": "40"}
     state = launcher.run(copied.root, "status", "--json", env=env).json
     assert [batch["pending"] for batch in state["batches"]] == ["chunks is out of date"]
     done = launcher.run(copied.root, "ingest", "--json", env=env)
