@@ -197,16 +197,6 @@ def ocr_parts(options: ReadingOptions, effort: Effort = Effort.NORMAL) -> dict[s
     return parts
 
 
-def fingerprint_parts(options: ReadingOptions) -> dict[str, Any]:
-    """Return everything that decides a reading, apart from the document. Equal parts promise equal readings on the
-    same machine architecture.
-
-    Raises:
-        DependencyMissingError: an engine, or data that it needs, is not installed.
-    """
-    return ocr_parts(options)
-
-
 def route_fingerprints(options: ReadingOptions, effort: Effort = Effort.NORMAL) -> dict[Route, str]:
     """Return the fingerprint of each route: a page whose route's fingerprint is unchanged need not be read again."""
     return {

@@ -14,7 +14,7 @@ from ragflow.errors import DependencyMissingError, UsageError
 from ragflow.ocr import tesseract_program
 from ragflow.ocr.blank import is_blank
 from ragflow.ocr.language import detect_language, two_letter_codes
-from ragflow.ocr.options import ReadingOptions, TrustThresholds, fingerprint_parts
+from ragflow.ocr.options import ReadingOptions, TrustThresholds, ocr_parts
 from ragflow.ocr.pdf import PdfFile, Raster
 from ragflow_tests.ocr.pdfs import ENGLISH, FRENCH, lines_at, write_pdf
 
@@ -95,7 +95,7 @@ def test_wrong_options_are_refused(wrong: dict[str, object]) -> None:
 
 def test_fingerprint_names_what_decides_a_reading() -> None:
     options = ReadingOptions()
-    parts = fingerprint_parts(options)
+    parts = ocr_parts(options)
     data = Path("/usr/share/tesseract-ocr/5/tessdata/fra.traineddata")
     assert parts["tesseract"]["languages"]["fra"] == hashlib.sha256(data.read_bytes()).hexdigest()
     assert parts["tesseract"]["version"][0].isdigit() and parts["text_layer"]["pdfium"][0].isdigit()
@@ -107,7 +107,7 @@ def test_fingerprint_names_what_decides_a_reading() -> None:
         {"trust": TrustThresholds(image_cover=0.4)},
         {"min_word_confidence": 0.5},
     ):
-        assert fingerprint_parts(replace(options, **change)) != parts
+        assert ocr_parts(replace(options, **change)) != parts
     for no_change in (
         {"workers": 7},
         {"page_seconds": 9.0},
@@ -116,20 +116,20 @@ def test_fingerprint_names_what_decides_a_reading() -> None:
         {"inspection_seconds": 9.0},
         {"passwords_file": Path("passwords.txt")},
     ):
-        assert fingerprint_parts(replace(options, **no_change)) == parts
+        assert ocr_parts(replace(options, **no_change)) == parts
 
 
 def test_the_text_layer_alone_needs_no_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tesseract_program, "PROGRAM", "no-such-program")
     tesseract_program.tesseract_version.cache_clear()
     try:
-        assert "tesseract" not in fingerprint_parts(ReadingOptions(engines=("text_layer",)))
+        assert "tesseract" not in ocr_parts(ReadingOptions(engines=("text_layer",)))
         with pytest.raises(DependencyMissingError, match="apt-get install tesseract-ocr"):
-            fingerprint_parts(ReadingOptions())
+            ocr_parts(ReadingOptions())
     finally:
         tesseract_program.tesseract_version.cache_clear()
 
 
 def test_a_missing_language_names_its_package() -> None:
     with pytest.raises(DependencyMissingError, match="tesseract-ocr-chi-tra"):
-        fingerprint_parts(ReadingOptions(languages=("eng", "chi_tra")))
+        ocr_parts(ReadingOptions(languages=("eng", "chi_tra")))

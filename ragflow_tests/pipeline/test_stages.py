@@ -307,11 +307,11 @@ def test_a_tampered_table_is_named_by_document_and_page(
 
 def test_reading_without_a_text_layer_engine_is_another_reading() -> None:
     """Engines are part of what decides the text; the number of workers is not."""
-    from ragflow.ocr.options import fingerprint_parts
+    from ragflow.ocr.options import ocr_parts
 
     base = ReadingOptions(engines=("text_layer",))
-    assert fingerprint_parts(base) == fingerprint_parts(replace(base, workers=5))
-    assert fingerprint_parts(base) != fingerprint_parts(replace(base, engines=("text_layer", "tesseract")))
+    assert ocr_parts(base) == ocr_parts(replace(base, workers=5))
+    assert ocr_parts(base) != ocr_parts(replace(base, engines=("text_layer", "tesseract")))
 
 
 def test_making_a_workspace_touches_nothing(archive: Archive) -> None:
