@@ -77,9 +77,7 @@ def page_text(
         page_index=page.page_index,
         status=PageStatus.INDEXED if found else PageStatus.QUARANTINED,
         reason=None if found else Reason.NO_TEXT_FOUND,
-        detail=None
-        if found
-        else f"There are marks like text, but nothing legible; {left_out} words were too unsure.",
+        detail=None if found else f"There are marks like text, but nothing legible; {left_out} words were too unsure.",
         engine=engine,
         text=text if found else "",
         words=words if found else (),

@@ -92,7 +92,7 @@ class TesseractEngine:
         scanned = page.pixels_per_inch()
         if scanned is None:
             return self._dpi
-        return min(self._dpi, round(scanned if scanned >= COARSE_DPI else 2 * scanned))
+        return min(self._dpi, round(scanned if scanned >= COARSE_DPI else max(COARSE_DPI, 2 * scanned)))
 
     def _reading(self, page: Page, raster: Raster, status: PageStatus, reason: Reason | None = None) -> PageReading:
         return PageReading(
