@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from ragflow.model.fingerprints import sha256_hex
 from ragflow.ocr.alignment import Letters, letters, matches, partner_spans, spans, starts_seen
-from ragflow.ocr.line_text import LineText, joined
+from ragflow.ocr.line_text import LineText, bare, joined
 
 WEIGHTS_FILE = "fusion_weights.json"
 LONG_WORD = 4
@@ -205,7 +205,7 @@ def right_features(
     """
     said, other = (pair.second, pair.first) if second_believed else (pair.first, pair.second)
     known = known_share(said.text, words)
-    agree = heard and _bare(said.text) == _bare(other.text)
+    agree = heard and bare(said.text) == bare(other.text)
     return {
         "lowest": logit(said.lowest),
         "mean": logit(said.mean),
@@ -224,10 +224,6 @@ def right_features(
         "found": line.score,
         "height": max(-2.0, min(2.0, math.log(max(1e-3, line.height)))),
     }
-
-
-def _bare(text: str) -> str:
-    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def logit(probability: float) -> float:

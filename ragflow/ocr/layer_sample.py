@@ -13,6 +13,7 @@ import numpy as np
 
 from ragflow.ocr.detection import Pixels, Quad
 from ragflow.ocr.line_sheet import SHEET_DPI, make_sheets, words_by_line
+from ragflow.ocr.line_text import bare
 from ragflow.ocr.recognition import Recogniser
 
 _COMMON = """
@@ -65,7 +66,7 @@ def agreement(
     """
     from rapidfuzz.fuzz import ratio
 
-    usable = [line for line in lines if len(_bare(line[0])) >= MIN_LETTERS]
+    usable = [line for line in lines if len(bare(line[0])) >= MIN_LETTERS]
     if not usable:
         return None
     longest = sorted(usable, key=lambda line: -len(line[0]))[: 3 * LINES]
@@ -74,12 +75,8 @@ def agreement(
     for sheet in make_sheets(pixels, [_quad(box, pixels) for _, box in chosen]):
         read = words_by_line(sheet, engine.recognise(sheet.pixels, SHEET_DPI, languages))
         for (said, _), words in zip(chosen, read, strict=True):
-            likeness.append(ratio(_bare(said), _bare("".join(word.text for word in words))) / 100)
+            likeness.append(ratio(bare(said), bare("".join(word.text for word in words))) / 100)
     return sum(likeness) / len(likeness)
-
-
-def _bare(text: str) -> str:
-    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _quad(box: tuple[float, float, float, float], pixels: Pixels) -> Quad:

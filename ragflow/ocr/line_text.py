@@ -28,6 +28,14 @@ class LineText(NamedTuple):
         """Return the characters from ``start`` up to ``end``."""
         return LineText(self.engine, self.text[start:end], self.confidences[start:end], self.edges[start:end])
 
+    def words(self) -> list[LineText]:
+        """Return the words one by one; a reading without text is one empty word."""
+        words, position = [], 0
+        for word in self.text.split(" "):
+            words.append(self.part(position, position + len(word)))
+            position += len(word) + 1
+        return words
+
     @property
     def lowest(self) -> float:
         """The least confidence; 0.0 if there is no text."""
@@ -37,6 +45,11 @@ class LineText(NamedTuple):
     def mean(self) -> float:
         """The mean confidence; 0.0 if there is no text."""
         return sum(self.confidences) / len(self.confidences) if self.confidences else 0.0
+
+
+def bare(text: str) -> str:
+    """Return the letters and digits of a text, case folded: what two readings must share to agree."""
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def from_characters(engine: str, characters: Iterable[Character]) -> LineText:

@@ -12,6 +12,7 @@ from ragflow.model.reading import Effort, Opinion, PageReading, PageStatus, Reas
 from ragflow.ocr.compose import Line, Piece, clean, compose
 from ragflow.ocr.detection import Quad, is_vertical, sides
 from ragflow.ocr.layout import PlacedLine, find_headings, number_blocks
+from ragflow.ocr.line_text import bare
 from ragflow.ocr.page import POINTS_PER_INCH, Page, Raster
 from ragflow.ocr.rapidocr import box_between, upright
 from ragflow.ocr.reading_order import reading_order, skew_of, straightened
@@ -19,7 +20,6 @@ from ragflow.ocr.word_fusion import FusedWord
 
 LETTER_HEIGHT = 0.6
 """Height of the letters in that of a line as it was found, which has room above and below."""
-
 
 ROOM = (0.13, 0.05)
 """Added before and after a word, in line heights: the recognition model tells of a letter once it has seen it begin."""
@@ -101,12 +101,8 @@ def disagreement(lines: Sequence[FusedLine]) -> float | None:
         for word in line.words:
             if len(word.opinions) > 1:
                 heard += len(word.text)
-                differ += len(word.text) * (len({_bare(opinion.text) for opinion in word.opinions}) > 1)
+                differ += len(word.text) * (len({bare(opinion.text) for opinion in word.opinions}) > 1)
     return round(differ / heard, 4) if heard else None
-
-
-def _bare(text: str) -> str:
-    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _turned(quad: Quad, raster: Raster, turn: int) -> Quad:

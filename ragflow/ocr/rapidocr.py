@@ -138,14 +138,10 @@ def _mean(texts: Sequence[LineText]) -> float:
 
 def _words(line: ReadLine) -> list[FoundWord]:
     """Return a line's words with their boxes, in pixels."""
-    words = []
-    position = 0
-    for word in line.text.text.split(" "):
-        part = line.text.part(position, position + len(word))
-        position += len(word) + 1
-        left, top, right, bottom = box_between(line.quad, part.edges[0][0], part.edges[-1][1])
-        words.append(FoundWord(word, left, top, right, bottom, part.mean))
-    return words
+    return [
+        FoundWord(word.text, *box_between(line.quad, word.edges[0][0], word.edges[-1][1]), word.mean)
+        for word in line.text.words()
+    ]
 
 
 def box_between(quad: Quad, start: float, end: float) -> tuple[float, float, float, float]:

@@ -73,16 +73,19 @@ def is_wanted(character: str) -> bool:
     return 0x20 <= code < 0x7F or 0xA0 <= code < 0x100 or character in _BEYOND_LATIN_1
 
 
+@lru_cache(maxsize=2)
 def detection_session(threads: int) -> Any:
-    """Return a session that maps pixels ``(1, 3, rows, columns)`` to the probability of text ``(1, 1, rows, columns)``.
+    """Return the process's session for finding lines.
 
+    It maps pixels ``(1, 3, rows, columns)`` to the probability of text ``(1, 1, rows, columns)``.
     Rows and columns are multiples of 32.
     """
     return _session(models_folder() / DETECTION_MODEL, threads)
 
 
+@lru_cache(maxsize=2)
 def recognition_session(threads: int) -> tuple[Any, tuple[str, ...]]:
-    """Return a session that reads lines of 48 pixels, and its alphabet.
+    """Return the process's session that reads lines of 48 pixels, and its alphabet.
 
     It maps ``(lines, 3, 48, columns)`` to probabilities ``(lines, steps, len(alphabet))``; the first class is
     :data:`BLANK`.

@@ -62,11 +62,6 @@ class TextLayerEngine:
         self._sampler = sampler
         self._languages = tuple(languages)
 
-    @property
-    def recognisers(self) -> tuple[TextLayerEngine]:
-        """Only itself: what the sampler reads is no page."""
-        return (self,)
-
     def read(self, page: Page) -> PageReading | None:
         self.distrust = None
         if not isinstance(page, PageView):

@@ -42,10 +42,7 @@ class FusedWord(NamedTuple):
 
 def looked_again(first: LineText, again: LineText, words: WordList) -> LineText:
     """Return one reading out of two looks of the same engine."""
-    pairs, believed = fuse(first, again, words, "again")
-    return _named(
-        first.engine, joined([p.second if second else p.first for p, second in zip(pairs, believed, strict=True)])
-    )
+    return _named(first.engine, _said(*fuse(first, again, words, "again")))
 
 
 def has_unknown_words(text: str, words: WordList) -> bool:
@@ -69,11 +66,7 @@ def sole_words(text: LineText, words: WordList, score: float, height: float) -> 
         score: how surely there is text at the line's place.
         height: of the line, in usual line heights of the page.
     """
-    pairs = []
-    position = 0
-    for word in text.text.split(" "):
-        pairs.append(Pair(text.part(position, position + len(word)), LineText("", "", (), ())))
-        position += len(word) + 1
+    pairs = [Pair(word, LineText("", "", (), ())) for word in text.words()]
     return _words(pairs, [False] * len(pairs), False, words, LineSurroundings(text.mean, score, height))
 
 
@@ -82,7 +75,7 @@ def fuse_words(
 ) -> tuple[FusedWord, ...]:
     """Return the words of a line that two engines read."""
     pairs, believed = fuse(first, second, words, "other")
-    said = joined([p.second if second else p.first for p, second in zip(pairs, believed, strict=True)])
+    said = _said(pairs, believed)
     pairs = [Pair(_named(first.engine, p.first), _named(second.engine, p.second)) for p in pairs]
     return _words(pairs, believed, True, words, LineSurroundings(said.mean, score, height))
 
@@ -90,6 +83,10 @@ def fuse_words(
 def settled(words: Sequence[FusedWord], engines: Sequence[str]) -> LineText:
     """Return fused words as one reading, to be fused with that of a further engine."""
     return _named("+".join(dict.fromkeys(engines)), joined([word.said for word in words]))
+
+
+def _said(pairs: Sequence[Pair], believed: Sequence[bool]) -> LineText:
+    return joined([pair.second if second else pair.first for pair, second in zip(pairs, believed, strict=True)])
 
 
 def _words(
@@ -106,11 +103,8 @@ def _words(
             Opinion(reading.engine, reading.text, round(reading.mean, 4)) for reading in (pair if heard else pair[:1])
         )
         # A reading may hold several words where the other has one.
-        position = 0
-        for text in said.text.split(" "):
-            part = said.part(position, position + len(text))
-            position += len(text) + 1
-            found.append(FusedWord(text, confidence, part.edges[0][0], part.edges[-1][1], part, opinions))
+        for word in said.words():
+            found.append(FusedWord(word.text, confidence, word.edges[0][0], word.edges[-1][1], word, opinions))
     return tuple(found)
 
 

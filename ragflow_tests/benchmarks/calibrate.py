@@ -185,21 +185,14 @@ def settled_words(page: KnownPage) -> Iterator[tuple[LineText, dict[str, float]]
         if heard:
             pairs, believed = fusion.fuse(text, page.other[index], page.lexicon, "other")
         else:
-            pairs, believed = [Pair(word, SILENT) for word in single_words(text)], [False] * len(text.text.split(" "))
+            pairs = [Pair(word, SILENT) for word in text.words()]
+            believed = [False] * len(pairs)
         said = [pair.second if second else pair.first for pair, second in zip(pairs, believed, strict=True)]
         line_text = joined(said) if said else SILENT
         around = LineSurroundings(line_text.mean, line.score, page.relative[index])
         for pair, second, word in zip(pairs, believed, said, strict=True):
             if word.text:
                 yield word, fusion.right_features(pair, second, heard, page.lexicon, around)
-
-
-def single_words(text: LineText) -> list[LineText]:
-    words, position = [], 0
-    for word in text.text.split(" "):
-        words.append(text.part(position, position + len(word)))
-        position += len(word) + 1
-    return words
 
 
 def right_examples(pages: Sequence[KnownPage]) -> list[Example]:
