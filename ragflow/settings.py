@@ -23,7 +23,8 @@ from pydantic_settings import (
 
 from ragflow.errors import UsageError
 from ragflow.ocr.options import ReadingOptions
-from ragflow.pipeline.workspace import BatchOptions, EmbeddingOptions, GateOptions, Workspace
+from ragflow.pipeline.backing_up import Retention
+from ragflow.pipeline.workspace import BatchOptions, EmbeddingOptions, GateOptions, VectorOptions, Workspace
 from ragflow.store.home import Home
 
 CONFIG_FILE = "ragflow.toml"
@@ -38,6 +39,25 @@ class SensorOptions(BaseSettings):
     max_hashed_bytes: int = 1 << 30
 
 
+class BackupSettings(BaseSettings):
+    """Where backups go, and how many are kept.
+
+    Attributes:
+        target: a folder, or the URL of a bucket; empty: nowhere, and the nightly backup is left out.
+        keep, keep_days: a backup is removed when there are so many newer good ones, and when it is older than that;
+            None: not for that reason.
+        schedule: cron line, UTC.
+    """
+
+    target: str = ""
+    keep: int | None = 14
+    keep_days: int | None = 30
+    schedule: str = "0 4 * * *"
+
+    def retention(self) -> Retention:
+        return Retention(count=self.keep, days=self.keep_days)
+
+
 class Settings(BaseSettings):
     """All settings of one archive.
 
@@ -46,6 +66,7 @@ class Settings(BaseSettings):
         target_tokens: soft length of a chunk, in tokens of the embedding model.
         index_from_points: below this number of points dense search is exact; above, an HNSW graph is built.
         verify_schedule: cron line of the nightly verification, UTC.
+        prune_schedule: cron line of the weekly clearing up, UTC.
     """
 
     model_config = SettingsConfigDict(env_prefix="RAGFLOW_", env_nested_delimiter="__", extra="forbid", frozen=True)
@@ -55,10 +76,13 @@ class Settings(BaseSettings):
     reading: ReadingOptions = Field(default_factory=ReadingOptions)
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     gate: GateOptions = Field(default_factory=GateOptions)
+    vectors: VectorOptions = Field(default_factory=VectorOptions)
     sensors: SensorOptions = Field(default_factory=SensorOptions)
     target_tokens: int = 200
     index_from_points: int = 50_000
+    backup: BackupSettings = Field(default_factory=BackupSettings)
     verify_schedule: str = "0 3 * * *"
+    prune_schedule: str = "0 5 * * 0"
 
     @classmethod
     def settings_customise_sources(
@@ -71,6 +95,25 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home_folder() / CONFIG_FILE)
 
+    @field_validator("vectors", mode="before")
+    @classmethod
+    def _key_from_the_environment(cls, value: Any) -> Any:
+        """Take the server's key from QDRANT_API_KEY or RAGFLOW_VECTORS__API_KEY; a key in a file is refused."""
+        if not isinstance(value, Mapping):
+            return value
+        given = os.environ.get("RAGFLOW_VECTORS__API_KEY") or os.environ.get("QDRANT_API_KEY")
+        if value.get("api_key") not in (None, given):
+            raise ValueError("api_key stands in a file; set QDRANT_API_KEY in the environment instead")
+        return {**value, "api_key": given}
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _names_of_verdicts(cls, value: Any) -> Any:
+        """Take ``RAGFLOW_GATE__OFF=latency,known_items`` for a list, as ragflow.toml has it."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("off"), str):
+            return value
+        return {**value, "off": _words(value["off"])}
+
     @field_validator("reading", mode="before")
     @classmethod
     def _lists_of_names(cls, value: Any) -> Any:
@@ -78,10 +121,7 @@ class Settings(BaseSettings):
         if not isinstance(value, Mapping):
             return value
         lists = {name: value[name] for name in ("engines", "languages") if isinstance(value.get(name), str)}
-        return {
-            **value,
-            **{name: tuple(word.strip(" []\"'") for word in given.split(",")) for name, given in lists.items()},
-        }
+        return {**value, **{name: _words(given) for name, given in lists.items()}}
 
     def workspace(self) -> Workspace:
         """Return the workspace that these settings describe."""
@@ -93,6 +133,7 @@ class Settings(BaseSettings):
             embedding=self.embedding,
             index_from_points=self.index_from_points,
             gate=self.gate,
+            vectors=self.vectors,
         )
 
     def _reading(self) -> ReadingOptions:
@@ -104,6 +145,10 @@ class Settings(BaseSettings):
             passwords_file=None if file is None else self.home / file.expanduser(),
             models=self.home / (self.reading.models or Path("models")).expanduser(),
         )
+
+
+def _words(given: str) -> tuple[str, ...]:
+    return tuple(word for part in given.split(",") if (word := part.strip(" []\"'")))
 
 
 def home_folder() -> Path:

@@ -256,9 +256,11 @@ def status() -> None:
 
 
 def releases() -> None:
-    """List every decision: promoted, rejected, rolled back."""
-    records = load_settings().workspace().home.releases.all()
-    lines = []
+    """List every decision: promoted, rejected, rolled back, withdrawn."""
+    home = load_settings().workspace().home
+    records = home.releases.all()
+    lines: list[str] = []
+    answers: list[dict[str, Any]] = []
     for record in records:
         failed = [verdict.name for verdict in record.verdicts if not verdict.passed]
         because = f"  because of {', '.join(failed)}" if failed else ""
@@ -266,7 +268,14 @@ def releases() -> None:
             f"{record.number:>4}  {record.decided_at}  {record.version}  {record.decision:<11}"
             f"  {record.points} points  replaced {record.replaced or 'nothing'}{because}"
         )
-    emit([record.to_dict() for record in records], "\n".join(lines) or "Nothing has been released yet.")
+        if record.reason:
+            lines.append(f"      {record.reason}")
+        if record.switched_off:
+            lines.append(f"      switched off: {', '.join(record.switched_off)}")
+        said = home.canaries.find(record.number)
+        canaries = None if said is None else [asdict(verdict) for verdict in said.verdicts]
+        answers.append({**record.to_dict(), "sha256": home.releases.hash_of(record.number), "canaries": canaries})
+    emit(answers, "\n".join(lines) or "Nothing has been released yet.")
 
 
 def promote(version: Annotated[str, typer.Argument(help="A kept version, see `ragflow releases`.")]) -> None:
@@ -275,10 +284,11 @@ def promote(version: Annotated[str, typer.Argument(help="A kept version, see `ra
 
     with progress():
         report = judge(load_settings().workspace(), version, explicit=True)
-    text = f"{report.version}: {report.decision}. Live: {report.live}.\n{verdict_text(report.verdicts)}".strip()
+    verdicts = [*report.verdicts, *report.canaries]
+    text = f"{report.version}: {report.decision}. Live: {report.live}.\n{verdict_text(verdicts)}".strip()
     answer = {"version": report.version, "decision": report.decision, "live": report.live}
-    emit({**answer, "verdicts": _plain(report.verdicts)}, text)
-    if report.decision == "rejected":
+    emit({**answer, "verdicts": _plain(verdicts)}, text)
+    if report.decision in ("rejected", "rolled_back", "withdrawn"):
         raise typer.Exit(CheckFailedError.exit_code)
 
 
@@ -297,13 +307,18 @@ def rollback(version: Annotated[str | None, typer.Argument(help="None: the one b
 
 def verify(
     version: Annotated[str | None, typer.Option(help="None: the live one.")] = None,
-    deep: Annotated[bool, typer.Option(help="Also read every stored document again, page by page.")] = False,
+    deep: Annotated[
+        bool, typer.Option(help="Recompute every link, and read every stored document again, page by page.")
+    ] = False,
+    anchor: Annotated[
+        str | None, typer.Option(help="SHA-256 of a release record that you noted: it must still be there.")
+    ] = None,
 ) -> None:
-    """Recompute the chain from stored bytes to points; exit code 4 and the list of breaks if it does not hold."""
+    """Prove that what is served is what was released: exit code 4 and the list of breaks if it is not."""
     from ragflow.pipeline.verification import verify as recompute
 
     with progress():
-        report = recompute(load_settings().workspace(), version, deep=deep)
+        report = recompute(load_settings().workspace(), version, deep=deep, anchor=anchor)
     breaks = [{"check": v.name, **row} for v in report.verdicts if not v.passed for row in (v.rows or ({},))]
     emit(
         {

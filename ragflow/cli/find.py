@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from ragflow.cli.console import emit, progress
 from ragflow.errors import BadInputError, CheckFailedError, UsageError
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.searching import Hit, Searcher, SearchMode, rank_documents
+from ragflow.pipeline.tracing import Link
 from ragflow.settings import load_settings
 from ragflow.store.atomic import write_bytes
 
@@ -130,9 +131,11 @@ def hits_text(hits: list[Hit]) -> str:
 def trace(
     point_id: Annotated[str, typer.Argument(help="The point_id of a search hit.")],
     image: Annotated[Path | None, typer.Option(help="Write the page as PNG, with the words marked.")] = None,
+    proof: Annotated[Path | None, typer.Option(help="Write the proof of the hit, for `ragflow check-proof`.")] = None,
     version: Annotated[str | None, typer.Option(help="None: the live one.")] = None,
 ) -> None:
     """Lead one hit back to the stored bytes, hash by hash, and to its place on the page."""
+    from ragflow.pipeline.proofs import make_proof
     from ragflow.pipeline.tracing import mark_page
     from ragflow.pipeline.tracing import trace as follow
 
@@ -140,26 +143,68 @@ def trace(
     found = follow(workspace, point_id, version)
     if image is not None:
         mark_page(workspace, found, image)
+    if proof is not None:
+        write_bytes(proof, orjson.dumps(make_proof(workspace, found), option=orjson.OPT_INDENT_2))
     answer: dict[str, Any] = {
         "point_id": found.point_id,
         "version": found.version,
         "holds": found.holds,
         "present": found.present,
-        "links": [{**asdict(link), "holds": link.holds} for link in found.links],
+        "links": _links(found.links),
         "payload": found.payload,
         "words": list(found.words),
         "image": str(image) if image else None,
+        "proof": str(proof) if proof else None,
     }
     payload = found.payload
     lines = [
         f"{payload['title']} — {payload['document_key']}, page {payload['page_number']} (version {found.version})",
         f"read by {payload['engine']}, batch {payload['batch']}",
-        *(f"  {'holds ' if link.holds else 'BROKEN'}  {link.name:<18} {link.recorded[:16]}…" for link in found.links),
+        *link_lines(found.links),
     ]
     if not found.present:
         lines.append("This document has been changed in or removed from the archive since.")
     if image is not None:
         lines.append(f"Page image: {image}")
+    if proof is not None:
+        lines.append(f"Proof: {proof}")
     emit(answer, "\n".join(lines))
     if not found.holds:
+        raise typer.Exit(CheckFailedError.exit_code)
+
+
+def _links(links: Sequence[Link]) -> list[dict[str, Any]]:
+    return [{**asdict(link), "holds": link.holds} for link in links]
+
+
+def link_lines(links: Sequence[Link]) -> list[str]:
+    """Return the links of a chain for a person."""
+    lines = []
+    for link in links:
+        lines.append(f"  {'holds ' if link.holds else 'BROKEN'}  {link.name:<22} {link.recorded[:16]}…")
+        if not link.holds:
+            lines.append(f"          found: {textwrap.shorten(link.found, 80, placeholder=' …')}")
+    return lines
+
+
+def check_proof(
+    proof: Annotated[Path, typer.Argument(help="What `ragflow trace POINT_ID --proof FILE` wrote.")],
+    document: Annotated[Path | None, typer.Option(help="The original file, to be held against the proof.")] = None,
+    anchor: Annotated[str | None, typer.Option(help="SHA-256 of the release record, noted elsewhere.")] = None,
+) -> None:
+    """Check the proof of a hit; needs nothing but the file."""
+    from ragflow.pipeline.proofs import check_proof as recompute
+    from ragflow.pipeline.proofs import read_proof, release_hash
+
+    value = read_proof(proof)
+    links = recompute(value, document=document, anchor=anchor)
+    holds = all(link.holds for link in links)
+    payload = value["point"]["payload"]
+    named = f"{payload['title']} — {payload['document_key']}, page {payload['page_number']}"
+    answer = {"holds": holds, "links": _links(links), "payload": payload, "release_sha256": release_hash(value)}
+    lines = [named, *link_lines(links), f"Release record: {release_hash(value)}"]
+    if anchor is None:
+        lines.append("The proof stands on this hash: compare it with one that you noted, or give it as --anchor.")
+    emit(answer, "\n".join(lines))
+    if not holds:
         raise typer.Exit(CheckFailedError.exit_code)

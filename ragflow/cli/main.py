@@ -10,8 +10,12 @@ from typer.exceptions import TyperException
 
 import ragflow
 from ragflow.cli import archive, demo, dev, find, models
+from ragflow.cli import backup as safe
+from ragflow.cli import forget as gone
 from ragflow.cli import ocr as single
+from ragflow.cli import prune as clear
 from ragflow.cli import quarantine as kept_out
+from ragflow.cli import reindex as anew
 from ragflow.cli import reocr as again
 from ragflow.cli.console import emit, err, options, set_up_logs
 from ragflow.errors import RagflowError
@@ -52,8 +56,14 @@ app.command()(archive.releases)
 app.command()(archive.promote)
 app.command()(archive.rollback)
 app.command()(find.trace)
+app.command()(find.check_proof)
 app.command()(archive.verify)
 app.command()(again.reocr)
+app.command()(anew.reindex)
+app.command()(safe.backup)
+app.command()(safe.restore)
+app.command()(clear.prune)
+app.command()(gone.forget)
 app.add_typer(kept_out.quarantine)
 app.add_typer(models.models)
 app.command()(demo.demo)

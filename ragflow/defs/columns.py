@@ -92,6 +92,8 @@ PAYLOAD: tuple[tuple[str, str, str], ...] = (
     ("text_sha256", "string", "SHA-256 of the chunk's text."),
     ("page_text_sha256", "string", "SHA-256 of the page's text."),
     ("words_sha256", "string", SHARED["words_sha256"]),
+    ("raster_sha256", "string?", "SHA-256 of the pixels that the engines saw; none for a text layer."),
+    ("raster_dpi", "int?", "Resolution of these pixels."),
     ("vector_sha256", "string", SHARED["vector_sha256"]),
     ("language", "string", CHUNK_COLUMNS["language"]),
     ("boxes", "list<list<float>[4]>", CHUNK_COLUMNS["line_boxes"]),
@@ -99,7 +101,7 @@ PAYLOAD: tuple[tuple[str, str, str], ...] = (
     ("engine", "string", SHARED["engine"]),
     ("batch", "string", "The batch that holds the page."),
 )
-"""The payload of a point: name, type, meaning."""
+"""The payload of a point: name, type (with a question mark if it may be empty), meaning."""
 
 ColumnMetadata = dict[str, dg.MetadataValue[Any]]
 
@@ -139,6 +141,11 @@ def embedding_columns() -> ColumnMetadata:
 
 def payload_columns() -> ColumnMetadata:
     return _shown(
-        dg.TableColumn(name=name, type=kind, description=meaning, constraints=dg.TableColumnConstraints(nullable=False))
+        dg.TableColumn(
+            name=name,
+            type=kind.rstrip("?"),
+            description=meaning,
+            constraints=dg.TableColumnConstraints(nullable=kind.endswith("?")),
+        )
         for name, kind, meaning in PAYLOAD
     )

@@ -4,6 +4,7 @@ import dagster as dg
 
 from ragflow.defs.failures import translated
 from ragflow.defs.jobs import VERIFY
+from ragflow.defs.maintenance import BACKUP, PRUNE
 from ragflow.defs.resources import ArchiveResource
 from ragflow.pipeline.release import live_version
 from ragflow.settings import load_settings
@@ -24,3 +25,33 @@ def nightly_verify() -> dg.ScheduleDefinition:
         return dg.SkipReason("Nothing is live yet.") if live is None else dg.RunRequest()
 
     return evaluate
+
+
+def nightly_backup() -> dg.ScheduleDefinition:
+    """Return the schedule that backs up the live version, if a place for backups is set."""
+
+    @dg.schedule(
+        name="nightly_backup",
+        job_name=BACKUP,
+        cron_schedule=load_settings().backup.schedule,
+        description="Back up the live version every night, and prove that it can be restored.",
+    )
+    def evaluate(archive: ArchiveResource) -> dg.RunRequest | dg.SkipReason:
+        with translated():
+            settings = archive.settings()
+            live = live_version(settings.workspace())
+        if not settings.backup.target:
+            return dg.SkipReason("No place for backups is set (backup.target).")
+        return dg.SkipReason("Nothing is live yet.") if live is None else dg.RunRequest()
+
+    return evaluate
+
+
+def weekly_prune() -> dg.ScheduleDefinition:
+    """Return the schedule that removes what no kept release needs."""
+    return dg.ScheduleDefinition(
+        name="weekly_prune",
+        job_name=PRUNE,
+        cron_schedule=load_settings().prune_schedule,
+        description="Remove every week what no kept release needs.",
+    )

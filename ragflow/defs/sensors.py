@@ -1,5 +1,5 @@
 """Sensors: one makes batches and asks for one run each, one asks for runs of the batches of which something is to be
-read again, one asks for a release when every batch is done."""
+read again or built anew, one asks for a release when every batch is done."""
 
 import dagster as dg
 
@@ -10,6 +10,7 @@ from ragflow.defs.resources import ArchiveResource
 from ragflow.model.batches import DOCUMENT_BATCH, fold
 from ragflow.pipeline.desired import corpus_fingerprint
 from ragflow.pipeline.ingest import pending_batches
+from ragflow.pipeline.reindexing import batches_to_reindex
 from ragflow.pipeline.release import is_decided
 from ragflow.pipeline.rereading import batches_to_reread
 from ragflow.pipeline.scanning import ScanLimits, scan, sources_for
@@ -82,11 +83,13 @@ def reread_sensor() -> dg.SensorDefinition:
         name="reread_sensor",
         job_name=INGEST_BATCH,
         minimum_interval_seconds=load_settings().sensors.inbox_seconds,
-        description="Asks for one run of each batch of which pages or documents are to be read again.",
+        description="Asks for one run of each batch of which something is to be read again, or that a reindex has made"
+        " stale.",
     )
     def evaluate(context: dg.SensorEvaluationContext, archive: ArchiveResource) -> dg.SensorResult | dg.SkipReason:
         with translated():
-            waiting = batches_to_reread(archive.workspace())
+            workspace = archive.workspace()
+            waiting = {**batches_to_reindex(workspace), **batches_to_reread(workspace)}
         known = set(context.instance.get_dynamic_partitions(DOCUMENT_BATCH))
         asked: list[dg.RunRequest] = []
         held: list[str] = []
@@ -102,7 +105,7 @@ def reread_sensor() -> dg.SensorDefinition:
                 tags = {REREADS_TAG: requests}
                 asked.append(dg.RunRequest(run_key=f"{batch}:{requests}:{attempt}", partition_key=batch, tags=tags))
         if not asked:
-            return dg.SkipReason(" ".join(held[:5]) or "Nothing is to be read again.")
+            return dg.SkipReason(" ".join(held[:5]) or "Nothing is to be read again or built anew.")
         return dg.SensorResult(run_requests=asked)
 
     return evaluate

@@ -7,7 +7,6 @@ mean that the work need not be done again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -31,20 +30,3 @@ def sha256_text(text: str) -> str:
 def fingerprint(**parts: Any) -> str:
     """Return the SHA-256 of the named parts; the order in which they are given does not matter."""
     return sha256_hex(canonical_json(parts))
-
-
-def merkle_root(leaves: Iterable[bytes]) -> str:
-    """Return the Merkle root over ``leaves`` in the given order, as hexadecimal digits.
-
-    Leaves and inner nodes are hashed with different prefixes (0x00, 0x01), so a node cannot pass for a leaf; an odd
-    node moves up unchanged (RFC 6962). No leaves: the SHA-256 of nothing.
-    """
-    level = [hashlib.sha256(b"\x00" + leaf).digest() for leaf in leaves]
-    if not level:
-        return sha256_hex(b"")
-    while len(level) > 1:
-        paired = [hashlib.sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
-        if len(level) % 2:
-            paired.append(level[-1])
-        level = paired
-    return level[0].hex()

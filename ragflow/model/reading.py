@@ -25,6 +25,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     OUTSIDE_SOURCE = "outside_source"
     SOURCE_CHANGED = "source_changed"
+    FORGOTTEN = "forgotten"
     EMPTY_FILE = "empty_file"
     NOT_A_PDF = "not_a_pdf"
     DAMAGED = "damaged"
@@ -43,6 +44,7 @@ REASON_TEXT: dict[Reason, str] = {
     Reason.UNREADABLE: "the file cannot be read",
     Reason.OUTSIDE_SOURCE: "the file is a link that leads out of its source",
     Reason.SOURCE_CHANGED: "the file changed or disappeared after it was scanned; the next scan takes it up",
+    Reason.FORGOTTEN: "the document was forgotten on request: nothing but its name and its hash is kept",
     Reason.EMPTY_FILE: "the file is empty",
     Reason.NOT_A_PDF: "the file is neither a PDF nor an image that can be read",
     Reason.DAMAGED: "the document is damaged beyond opening",
@@ -62,6 +64,7 @@ REASON_REMEDY: dict[Reason, str] = {
     Reason.UNREADABLE: "Check the file's permissions and its disk; the next scan takes it up.",
     Reason.OUTSIDE_SOURCE: "Put the file itself in the place of the link; the next scan takes it up.",
     Reason.SOURCE_CHANGED: "Run `ragflow ingest`: the next scan takes the file up as it is now.",
+    Reason.FORGOTTEN: "Nothing: what is forgotten does not come back. A document with other bytes is another document.",
     Reason.EMPTY_FILE: "Hand in the file again; the next scan takes it up.",
     Reason.NOT_A_PDF: "Hand in a PDF or an image instead, or take the file out of the source.",
     Reason.DAMAGED: "Hand in an intact copy, or one that was saved anew by another program.",

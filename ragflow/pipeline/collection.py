@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ragflow.model.batches import Corpus, fold
-from ragflow.model.fingerprints import merkle_root
-from ragflow.model.points import Delta, Point, diff, point_sha256, vector_sha256
-from ragflow.model.releases import VersionRecord
-from ragflow.pipeline.desired import by_home, corpus_fingerprint, desired_points, load_inputs, titles
+from ragflow.model.merkle import batch_roots, version_root
+from ragflow.model.points import Delta, Point, diff
+from ragflow.model.releases import Decision, VersionRecord
+from ragflow.pipeline.desired import by_home, corpus_fingerprint, desired_points, load_inputs, table_outputs, titles
+from ragflow.pipeline.observed import observed_hash
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.workspace import Workspace
+from ragflow.quality.points import Origin
 from ragflow.vectors.protocols import CollectionWriter
 
 log = logging.getLogger(__name__)
@@ -68,29 +70,36 @@ def _build(workspace: Workspace, rebuild: bool) -> CandidateReport:
     if not rebuild:
         # The model, the chunker or the settings changed: that is a reindex, and starts empty.
         base = next((r for r in known if r.version == live and r.configuration_fingerprint == configuration), None)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    tables = keep_tables(workspace, corpus)
     version = _next_version(workspace)
     settings = workspace.collection_settings()
     writer = versions.clone(base.version, version, settings) if base else versions.create(version, settings)
     with writer:
-        desired = desired_hashes(workspace, corpus)
+        owners = desired_owners(workspace, corpus)
+        desired = {identifier: digest for identifier, (digest, _) in owners.items()}
         observed = {point.id: observed_hash(point) for points in writer.scroll() for point in points} if base else {}
         delta = diff(desired, observed)
         _apply(workspace, corpus, writer, delta)
         count = writer.count()
         writer.finish()
+    roots = batch_roots({identifier: (origin.batch, digest) for identifier, (digest, origin) in owners.items()})
     record = VersionRecord(
         version=version,
         base=base.version if base else None,
-        built_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        built_at=started,
         dimension=settings.dimension,
         configuration_fingerprint=configuration,
         corpus_fingerprint=fingerprint,
         batches=batches,
         points=count,
-        merkle_root=version_root(desired),
+        merkle_root=version_root(roots),
         upserted=len(delta.upserts),
         deleted=len(delta.deletes),
         unchanged=delta.unchanged,
+        tables=tables,
+        batch_roots=roots,
+        configuration=workspace.configuration(),
     )
     workspace.home.version_records.put(record)
     log.info("candidate built", extra={"version": version, "points": count, "upserted": record.upserted})
@@ -99,7 +108,7 @@ def _build(workspace: Workspace, rebuild: bool) -> CandidateReport:
 
 def _was_rejected(workspace: Workspace, version: str) -> bool:
     """A rejected candidate stays for inspection, and is never offered again: the next build starts afresh."""
-    return any(r.version == version and r.decision == "rejected" for r in workspace.home.releases)
+    return any(r.version == version and r.decision is Decision.REJECTED for r in workspace.home.releases)
 
 
 def _next_version(workspace: Workspace) -> str:
@@ -107,31 +116,35 @@ def _next_version(workspace: Workspace) -> str:
     return f"v{max((int(name[1:]) for name in used), default=0) + 1:06d}"
 
 
-def desired_hashes(workspace: Workspace, corpus: Corpus) -> dict[uuid.UUID, bytes]:
-    """Return point id → point hash for everything that should be in the collection."""
-    return {identifier: digest for identifier, (digest, _, _) in desired_owners(workspace, corpus).items()}
+def keep_tables(workspace: Workspace, corpus: Corpus) -> dict[str, dict[str, str]]:
+    """Have the tables that stand now kept for the version that is built from them; return their hashes.
+
+    Raises:
+        IncompleteError: a batch has not been through all stages.
+    """
+    tables = workspace.home.tables
+    outputs = table_outputs(workspace, corpus)
+    for asset, batches in outputs.items():
+        for batch in batches:
+            tables.keep(tables.get(asset, batch))
+    return outputs
 
 
-def desired_owners(workspace: Workspace, corpus: Corpus) -> dict[uuid.UUID, tuple[bytes, str, int]]:
-    """Return point id → (point hash, document key, page number) for everything that should be in the collection."""
+Owners = Mapping[uuid.UUID, tuple[bytes, Origin]]
+"""Point id → point hash, and where it comes from, for everything that should be there."""
+
+
+def desired_owners(workspace: Workspace, corpus: Corpus) -> dict[uuid.UUID, tuple[bytes, Origin]]:
+    """Return the hash and the origin of everything that should be in the collection."""
     title_of = titles(workspace, corpus)
     homes = by_home(corpus)
-    owners: dict[uuid.UUID, tuple[bytes, str, int]] = {}
+    owners: dict[uuid.UUID, tuple[bytes, Origin]] = {}
     for number, (batch, contents) in enumerate(sorted(homes.items())):
         report("work out points", number + 1, len(homes))
         for desired in desired_points(load_inputs(workspace, batch), contents, title_of):
-            owners[desired.point.id] = (desired.sha256, desired.document_key, desired.page_number)
+            origin = Origin(desired.document_key, desired.page_number, batch, desired.content)
+            owners[desired.point.id] = (desired.sha256, origin)
     return owners
-
-
-def observed_hash(point: Point) -> bytes:
-    """Return the hash of a point as an engine gave it back."""
-    return point_sha256(point.id, vector_sha256(point.dense, point.sparse), point.payload)
-
-
-def version_root(hashes: Mapping[uuid.UUID, bytes]) -> str:
-    """Return the Merkle root over all points, in order of their ids."""
-    return merkle_root(hashes[identifier] for identifier in sorted(hashes))
 
 
 def _apply(workspace: Workspace, corpus: Corpus, writer: CollectionWriter, delta: Delta) -> None:

@@ -13,12 +13,15 @@ from ragflow.errors import IntegrityError
 from ragflow.model.batches import Corpus, DocumentState
 from ragflow.model.fingerprints import fingerprint
 from ragflow.model.points import Point, point_id, point_sha256
-from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS
+from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS, STAGES
 from ragflow.pipeline.workspace import Workspace
 from ragflow.quality.embeddings import dense_matrix, sparse_vectors
 
 BOX_DIGITS = 5
 """Decimals of a box in a payload: a hundredth of a millimetre on A4."""
+
+
+PAGE_COLUMNS = ["document_sha256", "page_index", "text_sha256", "words_sha256", "raster_sha256", "raster_dpi", "engine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class DesiredPoint:
     point: Point
     sha256: bytes
     document_key: str
+    content: str
     page_number: int
 
 
@@ -56,7 +60,7 @@ def load_inputs(workspace: Workspace, batch: str) -> BatchInputs:
         texts=tables.read(
             tables.get(OCR_TEXT, batch),
             "page_texts",
-            columns=["document_sha256", "page_index", "text_sha256", "words_sha256", "engine"],
+            columns=PAGE_COLUMNS,
         ),
     )
 
@@ -134,6 +138,7 @@ def desired_points(
                 point=Point(id=identifier, dense=dense[row], sparse=sparse[row], payload=payload),
                 sha256=point_sha256(identifier, vector_hashes[row], payload),
                 document_key=state.key,
+                content=sha,
                 page_number=chunk["page_index"] + 1,
             )
 
@@ -155,6 +160,8 @@ def _payload(
         "text_sha256": chunk["text_sha256"],
         "page_text_sha256": page["text_sha256"],
         "words_sha256": page["words_sha256"],
+        "raster_sha256": page["raster_sha256"],
+        "raster_dpi": page["raster_dpi"],
         "vector_sha256": vector,
         "language": chunk["language"],
         "boxes": [[round(edge, BOX_DIGITS) for edge in box] for box in chunk["line_boxes"]],
@@ -170,18 +177,15 @@ def corpus_fingerprint(workspace: Workspace, corpus: Corpus) -> tuple[str, dict[
     Raises:
         IncompleteError: a batch has not been through all stages.
     """
+    outputs = table_outputs(workspace, corpus)
+    return fingerprint(tables=outputs, configuration=workspace.configuration_fingerprint()), outputs[EMBEDDINGS]
+
+
+def table_outputs(workspace: Workspace, corpus: Corpus) -> dict[str, dict[str, str]]:
+    """Return asset → batch key → hash over the tables that stand now.
+
+    Raises:
+        IncompleteError: a batch has not been through all stages.
+    """
     tables = workspace.home.tables
-    batches = {batch: tables.get(EMBEDDINGS, batch).output_sha256 for batch in corpus.batch_keys}
-    documents = {batch: tables.get(RAW_PDFS, batch).output_sha256 for batch in corpus.batch_keys}
-    texts = {batch: tables.get(OCR_TEXT, batch).output_sha256 for batch in corpus.batch_keys}
-    chunks = {batch: tables.get(CHUNKS, batch).output_sha256 for batch in corpus.batch_keys}
-    return (
-        fingerprint(
-            batches=batches,
-            documents=documents,
-            texts=texts,
-            chunks=chunks,
-            configuration=workspace.configuration_fingerprint(),
-        ),
-        batches,
-    )
+    return {asset: {batch: tables.get(asset, batch).output_sha256 for batch in corpus.batch_keys} for asset in STAGES}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from ragflow.ocr.passwords import load_passwords
 from ragflow.pipeline import chunks, embeddings, ocr_text, raw_pdfs
-from ragflow.pipeline.examination import stale_stage
 from ragflow.pipeline.stages import CHUNKS, EMBEDDINGS, OCR_TEXT, RAW_PDFS, STAGES, StageReport
+from ragflow.pipeline.staleness import stale_stage
 from ragflow.pipeline.workspace import Workspace
 
 MATERIALIZE: dict[str, Callable[[Workspace, str], StageReport]] = {

@@ -47,6 +47,11 @@ class Earlier:
         reasons = {row["reason"], *(page["reason"] for page in self.pages.get(sha, ()))}
         return Reason.PAGE_TOO_LARGE not in reasons or self.figures.get("max_page_pixels", 0) >= options.max_page_pixels
 
+    def tells_of(self, change: DocumentChange) -> bool:
+        """Whether there is a row of a document that was made from its bytes."""
+        row = self.documents.get(change.key)
+        return row is not None and row["document_sha256"] == change.sha256 and row["reason"] != Reason.SOURCE_CHANGED
+
     def is_asked_for(self, sha: str, requests: Sequence[Reread]) -> bool:
         """Whether there is a request, not heeded yet, for the whole content or for a page of it that did not open."""
         shut = {page["page_index"] for page in self.pages.get(sha, ()) if page["reason"]}

@@ -24,6 +24,7 @@ from ragflow.model.tables import PAGE_TEXTS, REREADS, WORDS
 from ragflow.ocr.options import TEXT_LAYER, Route, route_fingerprints
 from ragflow.pipeline.stages import OCR_TEXT
 from ragflow.pipeline.workspace import Workspace
+from ragflow.store.forgotten import Kind
 from ragflow.store.rereads import Reread
 from ragflow.store.tables import TableRecord
 
@@ -89,6 +90,7 @@ def wanted(workspace: Workspace, raw: TableRecord) -> Wanted:
     if workspace.home.rereads.all():
         documents = workspace.home.tables.read(raw, "documents", columns=["document_sha256", "home_batch"])
         contents = {row["document_sha256"] for row in documents.to_pylist() if row["home_batch"] == raw.batch}
+        contents -= workspace.home.absences.contents(Kind.FORGOTTEN)
         for of_content in workspace.home.rereads.of(contents).values():
             requests += of_content
     asked = {Effort.NORMAL, *(request.effort for request in requests)}
@@ -148,10 +150,12 @@ class Earlier:
     Attributes:
         pages: all pages; none if there are no tables that could be built on.
         heeded: the requests that were heeded when the tables were written.
+        gone: contents whose bytes were pruned: their pages stand as they are, for there is nothing to read again.
     """
 
     pages: Pages
     heeded: tuple[Reread, ...]
+    gone: frozenset[str] = frozenset()
 
     def kept(self, wanted: Wanted, inspected: Mapping[PageKey, str]) -> Pages:
         """Return the pages that need not be read again.
@@ -164,9 +168,14 @@ class Earlier:
         anew = {(request.sha256, request.page_index) for request, count in unheeded.items() if count > 0}
         mask = [
             inspected.get(key) == row["inspection_sha256"] is not None
-            and key not in anew
-            and (key[0], None) not in anew
-            and row["reading_fingerprint"] == wanted.fingerprint(*key, row["engine"])
+            and (
+                key[0] in self.gone
+                or (
+                    key not in anew
+                    and (key[0], None) not in anew
+                    and row["reading_fingerprint"] == wanted.fingerprint(*key, row["engine"])
+                )
+            )
             for row in self.pages.rows(["engine", "reading_fingerprint", "inspection_sha256"])
             if (key := (row["document_sha256"], row["page_index"]))
         ]
@@ -232,4 +241,7 @@ def earlier_pages(workspace: Workspace, batch: str, code_version: int) -> Earlie
     fits = pages.texts.schema.equals(PAGE_TEXTS) and pages.words.schema.equals(WORDS)
     if not fits or sum(pages.texts.column("word_count").to_pylist()) != pages.words.num_rows:
         return nothing
-    return Earlier(pages, tuple(Reread(**{**row, "effort": Effort(row["effort"])}) for row in heeded))
+    gone = frozenset(
+        sha256 for sha256 in workspace.home.absences.contents(Kind.PRUNED) if not workspace.home.blobs.has(sha256)
+    )
+    return Earlier(pages, tuple(Reread(**{**row, "effort": Effort(row["effort"])}) for row in heeded), gone)

@@ -7,9 +7,9 @@ from typing import Any
 
 from ragflow.errors import IncompleteError, IntegrityError
 from ragflow.model.batches import Change, fold
-from ragflow.pipeline.examination import stale_stage
 from ragflow.pipeline.ledger import corpus_ledger, ledger_lines
 from ragflow.pipeline.release import live_version
+from ragflow.pipeline.staleness import stale_stage
 from ragflow.pipeline.workspace import Workspace
 
 

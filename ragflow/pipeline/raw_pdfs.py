@@ -27,6 +27,7 @@ from ragflow.pipeline.stages import RAW_PDFS, StageReport, StageResult, run_stag
 from ragflow.pipeline.workspace import Workspace
 from ragflow.sources.folder import FolderSource
 from ragflow.store.blobs import WrongContentError
+from ragflow.store.forgotten import Kind
 from ragflow.store.tables import TableRecord
 
 log = logging.getLogger(__name__)
@@ -35,10 +36,10 @@ CODE_VERSION = 2
 
 
 def expected_fingerprint(workspace: Workspace, manifest: BatchManifest) -> str:
-    return _fingerprint(workspace, manifest, _requests(workspace, manifest))
+    return _fingerprint(workspace, manifest, _requests(workspace, manifest), _forgotten(workspace, manifest))
 
 
-def _fingerprint(workspace: Workspace, manifest: BatchManifest, requests: Requests) -> str:
+def _fingerprint(workspace: Workspace, manifest: BatchManifest, requests: Requests, forgotten: frozenset[str]) -> str:
     # Requests for single pages count only where a page did not open, which the tables say: see why_outdated().
     asked = {
         sha: [[request.at, request.why] for request in of if request.page_index is None] for sha, of in requests.items()
@@ -49,6 +50,7 @@ def _fingerprint(workspace: Workspace, manifest: BatchManifest, requests: Reques
         manifest=manifest.sha256,
         max_pages=workspace.reading.max_pages,
         requests={sha: of for sha, of in asked.items() if of},
+        **({"forgotten": sorted(forgotten)} if forgotten else {}),
     )
 
 
@@ -56,7 +58,13 @@ def _requests(workspace: Workspace, manifest: BatchManifest) -> Requests:
     """Return the requests for contents that the batch names, whether they are at home in it or not: each batch has
     rows of its own for them, and they must agree."""
     contents = {change.sha256 for change in manifest.documents if change.sha256 is not None}
-    return workspace.home.rereads.of(contents)
+    return workspace.home.rereads.of(contents - _forgotten(workspace, manifest))
+
+
+def _forgotten(workspace: Workspace, manifest: BatchManifest) -> frozenset[str]:
+    """Return the contents named by the batch that are to be nowhere any more."""
+    forgotten = workspace.home.absences.contents(Kind.FORGOTTEN)
+    return frozenset(change.sha256 for change in manifest.documents if change.sha256 and change.sha256 in forgotten)
 
 
 def materialize(workspace: Workspace, batch: str) -> StageReport:
@@ -71,13 +79,13 @@ def materialize(workspace: Workspace, batch: str) -> StageReport:
     manifests = workspace.home.manifests.all()
     manifest = workspace.home.manifests.get(batch)
     # Taken once: a request that comes in while the stage runs makes the batch stale again.
-    requests = _requests(workspace, manifest)
+    requests, forgotten = _requests(workspace, manifest), _forgotten(workspace, manifest)
     return run_stage(
         workspace,
         RAW_PDFS,
         batch,
-        _fingerprint(workspace, manifest, requests),
-        lambda: _work(workspace, manifest, fold(manifests), requests),
+        _fingerprint(workspace, manifest, requests, forgotten),
+        lambda: _work(workspace, manifest, fold(manifests), requests, forgotten),
         outdated=lambda record: why_outdated(workspace, record) is not None,
     )
 
@@ -122,18 +130,29 @@ def has_healed(workspace: Workspace, record: TableRecord) -> bool:
     )
 
 
-def _work(workspace: Workspace, manifest: BatchManifest, corpus: Corpus, requests: Requests) -> StageResult:
+def _work(
+    workspace: Workspace,
+    manifest: BatchManifest,
+    corpus: Corpus,
+    requests: Requests,
+    forgotten: frozenset[str],
+) -> StageResult:
     changes = [change for change in manifest.documents if change.change is not Change.REMOVED]
     passwords = passwords_mark(workspace)
     earlier = earlier_documents(workspace, manifest.key, CODE_VERSION)
-    missing, stored = _store(workspace, manifest, changes)
+    missing, stored = _store(workspace, manifest, [c for c in changes if c.sha256 not in forgotten])
     workspace.home.blobs.sync()
-    present = {c.sha256 for c in changes if c.sha256 and c.sha256 not in missing}
+    pruned = workspace.home.absences.contents(Kind.PRUNED)
+    # Nothing that is kept needs their bytes: what was once found in them stands.
+    gone = {sha for sha in missing & pruned if all(earlier.tells_of(c) for c in changes if c.sha256 == sha)}
+    missing -= gone
+    present = {c.sha256 for c in changes if c.sha256 and c.sha256 not in missing | forgotten}
+    workspace.home.absences.add((present - gone) & pruned, Kind.RETURNED, f"came in again with batch {manifest.key}")
     anew = {
         change.sha256
         for change in changes
         if change.sha256 is not None
-        and change.sha256 in present
+        and change.sha256 in present - gone
         and (
             not earlier.stands(change, workspace.reading, passwords)
             or earlier.is_asked_for(change.sha256, requests.get(change.sha256, ()))
@@ -141,6 +160,7 @@ def _work(workspace: Workspace, manifest: BatchManifest, corpus: Corpus, request
     }
     inspections = dict(inspect_contents(workspace, sorted(anew)))
     inspections.update({sha: _quarantine(Reason.SOURCE_CHANGED) for sha in missing})
+    inspections.update({sha: _quarantine(Reason.FORGOTTEN) for sha in forgotten})
     documents = [
         earlier.documents[change.key] if change.sha256 in present - anew else _document_row(change, corpus, inspections)
         for change in changes

@@ -1,4 +1,8 @@
-"""The gate and the one atomic move: promote a proven candidate, refuse any other, roll back to a kept version."""
+"""The gate and the one atomic move: promote a proven candidate, refuse any other, roll back to a kept version.
+
+What has gone live is asked once more through the alias (the canaries); if it answers otherwise than the candidate did,
+the alias goes back by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ragflow.errors import CheckFailedError, NotFoundError
+from ragflow.errors import CheckFailedError, NotFoundError, RagflowError
 from ragflow.model.ledger import Ledger
-from ragflow.model.releases import Decision, ReleaseRecord, VersionRecord
-from ragflow.model.verdicts import Verdict
+from ragflow.model.releases import CanaryRecord, Decision, ReleaseRecord, VersionRecord
+from ragflow.model.verdicts import Outcome, Verdict
+from ragflow.pipeline.asking import Asked, ask_canaries
 from ragflow.pipeline.collection import CandidateReport, build_candidate
-from ragflow.pipeline.examination import Examination, examine, sealed
+from ragflow.pipeline.examination import Examination, examine
+from ragflow.pipeline.sealing import read_and_check_seal
 from ragflow.pipeline.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -41,6 +47,7 @@ class ReleaseReport:
     verdicts: tuple[Verdict, ...]
     ledger: Ledger
     record: ReleaseRecord | None
+    canaries: tuple[Verdict, ...] = ()
 
 
 def release(workspace: Workspace, candidate: CandidateReport | None = None, *, rebuild: bool = False) -> ReleaseReport:
@@ -76,17 +83,67 @@ def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> Rele
         examination = examine(workspace, version)
         decision = Decision.PROMOTED if examination.passed else Decision.REJECTED
         record = _append(workspace, examination.record, decision, live, examination)
+        log.info("release decided", extra={"version": version, "decision": decision, "number": record.number})
+        canaries: tuple[Verdict, ...] = ()
+        ended: str = decision
         if decision is Decision.PROMOTED:
             _move(workspace, record)
-    log.info("release decided", extra={"version": version, "decision": decision, "number": record.number})
+            canaries, undone = _prove_live(workspace, record, examination.asked)
+            ended = undone.decision if undone is not None else decision
     return ReleaseReport(
         version=version,
-        decision=decision,
-        live=version if decision is Decision.PROMOTED else live,
+        decision=ended,
+        live=live_version(workspace),
         verdicts=examination.verdicts,
         ledger=examination.ledger,
         record=record,
+        canaries=canaries,
     )
+
+
+def _prove_live(
+    workspace: Workspace, record: ReleaseRecord, asked: Asked | None
+) -> tuple[tuple[Verdict, ...], ReleaseRecord | None]:
+    """Ask the canaries of a promoted version through the alias; if they fail, take the promotion back.
+
+    Returns:
+        What they said, and the record of what was taken back, if anything was.
+    """
+    try:
+        verdicts = ask_canaries(workspace, record.version, record.points, asked)
+    except RagflowError as error:
+        # What cannot be asked cannot be served either.
+        rows = ({"problem": error.message},)
+        verdicts = (Verdict("canary_queries", Outcome.FAIL, error.message, remedy=error.remedy, rows=rows),)
+    said = CanaryRecord(
+        release=record.number,
+        release_sha256=workspace.home.releases.hash_of(record.number),
+        version=record.version,
+        asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        verdicts=verdicts,
+    )
+    undone = None if said.passed else _take_back(workspace, record, verdicts)
+    workspace.home.canaries.put(said)
+    return verdicts, undone
+
+
+def _take_back(workspace: Workspace, failed: ReleaseRecord, verdicts: tuple[Verdict, ...]) -> ReleaseRecord:
+    """Move the alias back to what was live before, or away if nothing was."""
+    before = failed.replaced if failed.replaced in workspace.versions().versions() else None
+    kept = workspace.home.version_records.find(before or failed.version)
+    assert kept is not None, "a version that was live has a record"
+    reason = "The canaries failed: " + " ".join(verdict.summary for verdict in verdicts if not verdict.passed)
+    record = _append(
+        workspace,
+        kept,
+        Decision.ROLLED_BACK if before is not None else Decision.WITHDRAWN,
+        failed.version,
+        Examination(kept, verdicts, failed.ledger, None, 0.0),
+        reason,
+    )
+    log.error("canaries failed", extra={"version": failed.version, "live": before, "reason": reason})
+    _move(workspace, record)
+    return record
 
 
 def rollback(workspace: Workspace, version: str | None = None) -> ReleaseReport:
@@ -115,10 +172,11 @@ def rollback(workspace: Workspace, version: str | None = None) -> ReleaseReport:
             raise CheckFailedError(
                 f"Version {target} was never live.", remedy=f"To prove and publish it, run `ragflow promote {target}`."
             )
-        seal = sealed(workspace, kept)
+        seal = read_and_check_seal(workspace, kept)
         if not seal.passed:
             raise CheckFailedError(f"Version {target} is damaged: {seal.summary}", remedy="Go back to another version.")
-        record = _append(workspace, kept, Decision.ROLLED_BACK, live, Examination(kept, (seal,), promoted.ledger, 0.0))
+        found = Examination(kept, (seal,), promoted.ledger, None, 0.0)
+        record = _append(workspace, kept, Decision.ROLLED_BACK, live, found)
         _move(workspace, record)
     log.info("rolled back", extra={"version": target, "replaced": live})
     return ReleaseReport(target, Decision.ROLLED_BACK, target, (seal,), promoted.ledger, record)
@@ -133,10 +191,10 @@ def live_version(workspace: Workspace) -> str | None:
 def was_rolled_back(records: Sequence[ReleaseRecord], version: str) -> bool:
     """Whether the last thing that happened to a version was that somebody went back from it."""
     for record in reversed(records):
-        if record.version == version and record.decision is not Decision.REJECTED:
-            return False
-        if record.decision is Decision.ROLLED_BACK and record.replaced == version:
+        if record.decision in (Decision.ROLLED_BACK, Decision.WITHDRAWN) and record.replaced == version:
             return True
+        if record.live_after == version and record.moved_alias:
+            return False
     return False
 
 
@@ -166,23 +224,34 @@ def is_decided(workspace: Workspace, corpus_fingerprint: str) -> str | None:
 
 
 def finish_interrupted(workspace: Workspace) -> None:
-    """Move the alias if a process was killed between writing a record and moving it. The caller holds the lock.
+    """Move the alias if a process was killed between writing a record and moving it, and ask the canaries if it was
+    killed before they had answered. The caller holds the lock.
 
     The record is written first, so that no version is ever live without one.
     """
-    records = workspace.home.releases.all()
-    decided = next((r for r in reversed(records) if r.decision is not Decision.REJECTED), None)
+    decided = next((r for r in reversed(workspace.home.releases.all()) if r.moved_alias), None)
+    if decided is None:
+        return
     live = live_version(workspace)
-    if decided is not None and decided.version != live and decided.replaced == live:
+    if decided.live_after != live and decided.replaced == live:
         log.warning("finishing an interrupted release", extra={"version": decided.version})
         _move(workspace, decided)
+        live = live_version(workspace)
+    if decided.decision is Decision.PROMOTED and decided.version == live and _unproven(workspace, decided):
+        log.warning("asking the canaries of an interrupted release", extra={"version": decided.version})
+        _prove_live(workspace, decided, None)
+
+
+def _unproven(workspace: Workspace, record: ReleaseRecord) -> bool:
+    """Whether the canaries have yet to answer for a promotion."""
+    return workspace.home.canaries.find(record.number) is None
 
 
 def _before(workspace: Workspace, records: Sequence[ReleaseRecord], live: str | None) -> str:
     kept = set(workspace.versions().versions())
     for record in reversed(records):
-        came_live = record.decision is not Decision.REJECTED and record.version == live
-        if came_live and record.decision is Decision.PROMOTED and record.replaced in kept:
+        came_live = record.decision is Decision.PROMOTED and record.version == live
+        if came_live and record.replaced in kept:
             return str(record.replaced)
     raise NotFoundError("There is no earlier version to go back to.", remedy="See `ragflow releases`.")
 
@@ -193,6 +262,7 @@ def _append(
     decision: Decision,
     live: str | None,
     examination: Examination,
+    reason: str = "",
 ) -> ReleaseRecord:
     number, previous = workspace.home.releases.last_hash()
     record = ReleaseRecord(
@@ -209,10 +279,19 @@ def _append(
         merkle_root=version.merkle_root,
         ledger=examination.ledger,
         verdicts=examination.verdicts,
+        tables=version.tables,
+        batch_roots=version.batch_roots,
+        switched_off=tuple(sorted(workspace.gate.off)),
+        reason=reason,
     )
     workspace.home.releases.append(record)
     return record
 
 
 def _move(workspace: Workspace, record: ReleaseRecord) -> None:
-    workspace.versions().move_alias(record.version, expected=record.replaced, moved_at=record.decided_at)
+    """Do to the alias what a record says."""
+    versions = workspace.versions()
+    if record.live_after is not None:
+        versions.move_alias(record.live_after, expected=record.replaced, moved_at=record.decided_at)
+    elif record.replaced is not None:
+        versions.drop_alias(expected=record.replaced)

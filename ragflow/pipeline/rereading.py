@@ -17,9 +17,9 @@ from ragflow.model.fingerprints import fingerprint
 from ragflow.model.reading import Effort, PageStatus, Reason
 from ragflow.ocr.options import TEXT_LAYER
 from ragflow.ocr.passwords import load_passwords
-from ragflow.pipeline.examination import stale_stage
 from ragflow.pipeline.raw_pdfs import untried_passwords
 from ragflow.pipeline.stages import OCR_TEXT, RAW_PDFS
+from ragflow.pipeline.staleness import stale_stage
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.rereads import Reread
 

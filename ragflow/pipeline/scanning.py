@@ -20,6 +20,7 @@ from ragflow.pipeline.workspace import BatchOptions, Workspace
 from ragflow.sources.folder import KIND, FolderSource, OutsideSourceError, source_name
 from ragflow.sources.protocol import FoundFile, Source
 from ragflow.store.blobs import PIECE
+from ragflow.store.forgotten import Kind
 from ragflow.store.inventory import FileMark
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class ScanReport:
         quarantined: document key → (reason, detail), for files whose bytes cannot be taken.
         deferred: paths that are still being written, or were beyond the limit; the next scan takes them up.
         ignored: kind (file suffix) → number of files that are not documents.
+        forgotten: keys of files that hold what was forgotten on request, under whatever name: they are left out.
         hashed_files, hashed_bytes: work done; files that size and time call unchanged are not hashed.
     """
 
@@ -65,6 +67,7 @@ class ScanReport:
     quarantined: dict[str, tuple[str, str]] = field(default_factory=dict)
     deferred: tuple[str, ...] = ()
     ignored: dict[str, int] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
     hashed_files: int = 0
     hashed_bytes: int = 0
 
@@ -128,7 +131,7 @@ def scan(workspace: Workspace, sources: Iterable[Source], limits: ScanLimits | N
         for source in sources:
             roots.append(source.root)
             changes.extend(_scan_source(workspace, source, corpus, limits, tally))
-        batches = list(_write_batches(workspace, changes, roots, manifests))
+        batches = list(write_batches(workspace, changes, roots, manifests))
     return ScanReport(
         batches=tuple(batches),
         added=_keys(changes, Change.ADDED),
@@ -138,6 +141,7 @@ def scan(workspace: Workspace, sources: Iterable[Source], limits: ScanLimits | N
         quarantined={c.key: (c.reason, c.detail or "") for c in changes if c.reason},
         deferred=tuple(tally.deferred),
         ignored=dict(sorted(tally.ignored.items())),
+        forgotten=tuple(sorted(tally.forgotten)),
         hashed_files=tally.hashed_files,
         hashed_bytes=tally.hashed_bytes,
     )
@@ -150,6 +154,7 @@ class _Tally:
     hashed_bytes: int = 0
     deferred: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    forgotten: list[str] = field(default_factory=list)
 
 
 def _keys(changes: Iterable[DocumentChange], kind: Change) -> tuple[str, ...]:
@@ -173,6 +178,7 @@ def _scan_source(
     removed = sorted(known.keys() - present)
     _guard_removals(source, len(known), len(removed), workspace.batching, limits)
     changes = [DocumentChange(key=key, change=Change.REMOVED, sha256=None) for key in removed]
+    forgotten = workspace.home.absences.contents(Kind.FORGOTTEN)
     inventory = workspace.home.inventory.load(source.root.name)
     marks = {path: mark for path, mark in inventory.items() if not source.covers(path) or prefix + path in present}
     for number, file in enumerate(files):
@@ -189,6 +195,11 @@ def _scan_source(
         sha256, reason, detail, mark = outcome
         if mark is not None:
             marks[file.path] = mark
+        if sha256 in forgotten:
+            tally.forgotten.append(key)
+            if state is not None:
+                changes.append(DocumentChange(key=key, change=Change.REMOVED, sha256=None))
+            continue
         if state is not None and (state.sha256, state.reason) == (sha256, reason):
             tally.unchanged += 1
             continue
@@ -280,12 +291,18 @@ def _hash(source: Source, path: str) -> str:
     return digest.hexdigest()
 
 
-def _write_batches(
+def write_batches(
     workspace: Workspace,
     changes: Sequence[DocumentChange],
     roots: Sequence[SourceRoot],
     manifests: Sequence[BatchManifest],
 ) -> Iterator[str]:
+    """Write the manifests of new batches and yield their keys. The caller holds the scan lock.
+
+    Args:
+        roots: the sources that the changes are in.
+        manifests: all there are.
+    """
     last = manifests[-1] if manifests else None
     for group in _group(sorted(changes, key=lambda change: change.key), workspace.batching):
         names = {change.key.split("/", 1)[0] for change in group}

@@ -1,4 +1,4 @@
-"""Search the live version: dense, sparse, or both fused."""
+"""Search a version, as a rule the live one: dense, sparse, or both fused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
 
-from ragflow.errors import NotFoundError, UsageError
+import numpy as np
+
+from ragflow.errors import DependencyMissingError, NotFoundError, RagflowError, UsageError
 from ragflow.model.points import Float32Array
 from ragflow.pipeline.workspace import Workspace
 from ragflow.vectors.protocols import CollectionReader, ScoredPoint
@@ -52,15 +54,25 @@ class Hit:
 
 
 class Searcher:
-    """A view on the version that was live when it was opened. Use it as a context manager."""
+    """A view on one version. Use it as a context manager.
 
-    def __init__(self, workspace: Workspace) -> None:
-        alias = workspace.versions().alias()
-        if alias is None:
-            raise NotFoundError("Nothing is live yet.", remedy="Run `ragflow ingest` first.")
-        self.version = alias.version
-        self._workspace = workspace
-        self._reader: CollectionReader = workspace.versions().open(alias.version)
+    Args:
+        version: to be searched; None: the one that the alias names now, and it stays that one if the alias moves.
+
+    Raises:
+        NotFoundError: there is no such version, or nothing is live.
+        DependencyMissingError: the model that the version was built with is not there any more.
+    """
+
+    def __init__(self, workspace: Workspace, version: str | None = None) -> None:
+        if version is None:
+            alias = workspace.versions().alias()
+            if alias is None:
+                raise NotFoundError("Nothing is live yet.", remedy="Run `ragflow ingest` first.")
+            version = alias.version
+        self.version = version
+        self._workspace = _as_built(workspace, version)
+        self._reader: CollectionReader = workspace.versions().open(version)
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +81,16 @@ class Searcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._reader.close()
+
+    def count(self) -> int:
+        """Return the number of points in the version."""
+        return self._reader.count()
+
+    def holds(self, document_key: str) -> bool:
+        """Whether the version has a point of this document."""
+        dimension = self._workspace.versions().settings(self.version).dimension
+        anywhere = np.full(dimension, dimension**-0.5, dtype=np.float32)
+        return bool(self._reader.search_dense(anywhere, 1, {"document_key": document_key}))
 
     def search(
         self,
@@ -114,11 +136,28 @@ class Searcher:
         min_score: float | None = None,
     ) -> list[Hit]:
         """As :meth:`search`, with the query's vector computed before (many queries are embedded faster together)."""
-        if not query.strip():
-            raise UsageError("The query is empty.", remedy="Give at least one word.")
         if top < 1:
             raise UsageError(f"{top} hits were asked for.", remedy="Ask for at least one.")
-        depth = max(DEPTH, top * 2)
+        groups = self.groups(query, vector, depth=max(DEPTH, top * 2), mode=mode, where=where, min_score=min_score)
+        return [self._hit(group) for group in groups[:top]]
+
+    def groups(
+        self,
+        query: str,
+        vector: Float32Array | None,
+        *,
+        depth: int = DEPTH,
+        mode: SearchMode = SearchMode.HYBRID,
+        where: Mapping[str, str | int | bool] | None = None,
+        min_score: float | None = None,
+    ) -> list[list[ScoredPoint]]:
+        """Return what :meth:`search_with` makes hits of, best first: the points that share one text, best first.
+
+        Args:
+            depth: points taken from each side before fusion.
+        """
+        if not query.strip():
+            raise UsageError("The query is empty.", remedy="Give at least one word.")
         dense = self._reader.search_dense(vector, depth, where) if vector is not None else []
         sparse: list[ScoredPoint] = []
         if mode is not SearchMode.DENSE:
@@ -127,24 +166,18 @@ class Searcher:
         ranked = fuse(dense, sparse) if mode is SearchMode.HYBRID else (dense or sparse)
         if min_score is not None:
             ranked = [hit for hit in ranked if hit.score >= min_score]
-        return self._hits(ranked, top)
-
-    def _hits(self, ranked: Iterable[ScoredPoint], top: int) -> list[Hit]:
         by_text: dict[str, list[ScoredPoint]] = {}
         for point in ranked:
-            by_text.setdefault(point.payload["text_sha256"], []).append(point)
-        hits = []
-        for group in list(by_text.values())[:top]:
-            best = group[0]
-            others = {point.payload["document_key"] for point in group} - {best.payload["document_key"]}
-            hits.append(self._hit(best, tuple(sorted(others))))
-        return hits
+            by_text.setdefault(str(point.payload.get("text_sha256") or point.id), []).append(point)
+        return list(by_text.values())
 
-    def _hit(self, point: ScoredPoint, also_in: tuple[str, ...]) -> Hit:
-        payload = point.payload
+    def _hit(self, group: Sequence[ScoredPoint]) -> Hit:
+        best = group[0]
+        payload = best.payload
+        others = {point.payload["document_key"] for point in group} - {payload["document_key"]}
         return Hit(
-            point_id=str(point.id),
-            score=round(float(point.score), 6),
+            point_id=str(best.id),
+            score=round(float(best.score), 6),
             document={
                 "key": payload["document_key"],
                 "sha256": payload["document_sha256"],
@@ -157,8 +190,26 @@ class Searcher:
             engine=payload["engine"],
             language=payload["language"],
             collection_version=self.version,
-            also_in=also_in,
+            also_in=tuple(sorted(others)),
         )
+
+
+def _as_built(workspace: Workspace, version: str) -> Workspace:
+    """Return the workspace with the model of a version: the settings may name another one by now."""
+    record = workspace.home.version_records.find(version)
+    if record is None or not record.configuration:
+        return workspace
+    then, wanted = workspace.at(record), record.configuration["model_sha256"]
+    try:
+        found = then.model_fingerprint()
+    except RagflowError as error:
+        found = error.message
+    if found != wanted:
+        raise DependencyMissingError(
+            f"{version} was built with the model {then.embedding.model}, which is not there as it was.",
+            remedy="Put the model back where it was, or run `ragflow reindex`.",
+        )
+    return then
 
 
 def fuse(dense: Sequence[ScoredPoint], sparse: Sequence[ScoredPoint], weight: float = 0.5) -> list[ScoredPoint]:

@@ -1,19 +1,27 @@
-"""Lead one point back to its pixels: vector → chunk → words → page → stored bytes, hash by hash."""
+"""Lead one point back to its pixels: point → vector → chunk → page text → words → page → stored bytes, hash by hash."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ragflow.errors import IntegrityError, NotFoundError, UsageError
-from ragflow.model.batches import fold
+from ragflow.model.batches import Corpus, fold
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import vector_sha256
 from ragflow.model.words import words_sha256
 from ragflow.ocr.document import open_document
 from ragflow.ocr.passwords import load_passwords
+from ragflow.ocr.pool import TaskFailure
+from ragflow.pipeline.deep import RecheckTask, recheck, recheck_page
+from ragflow.pipeline.desired import by_home, desired_points, load_inputs, titles
+from ragflow.pipeline.examination import find_version
+from ragflow.pipeline.observed import observed_hash
 from ragflow.pipeline.release import live_version
 from ragflow.pipeline.stages import CHUNKS, OCR_TEXT
 from ragflow.pipeline.workspace import Workspace
@@ -94,6 +102,8 @@ def trace(workspace: Workspace, point_id: str, version: str | None = None) -> Tr
     version = version or live_version(workspace)
     if version is None:
         raise NotFoundError("Nothing is live yet.", remedy="Run `ragflow ingest` first.")
+    record = find_version(workspace, version)
+    workspace = workspace.at(record)
     with workspace.versions().open(version) as reader:
         points = reader.retrieve([identifier])
     if not points:
@@ -108,25 +118,22 @@ def trace(workspace: Workspace, point_id: str, version: str | None = None) -> Tr
             f"Point {point_id} of version {version} lacks {', '.join(lacking)} in its payload.",
             remedy="Run `ragflow verify` to see what else was changed, and `ragflow ingest --rebuild` to replace it.",
         )
-    sha256, page_index = payload["document_sha256"], payload["page_index"]
-    tables = workspace.home.tables
-    only_page = [("document_sha256", "==", sha256), ("page_index", "==", page_index)]
-    texts = tables.rows(tables.get(OCR_TEXT, payload["batch"]), "page_texts", only_page).to_pylist()
-    words = tables.rows(tables.get(OCR_TEXT, payload["batch"]), "words", only_page)
-    chunks = tables.rows(
-        tables.get(CHUNKS, payload["batch"]),
-        "chunks",
-        [("document_sha256", "==", sha256), ("chunk_index", "==", payload["chunk_index"])],
-    ).to_pylist()
-    page_text = texts[0]["text"] if texts else ""
+    sha256 = payload["document_sha256"]
+    corpus = fold([workspace.home.manifests.get(key) for key in record.batches])
+    page, words = read_page(workspace, payload)
+    chunks = _rows(workspace, CHUNKS, "chunks", payload["batch"], sha256, "chunk_index", payload["chunk_index"])
+    chunk = chunks.to_pylist()
+    page_text = page["text"] if page else ""
     piece = page_text[payload["char_start"] : payload["char_end"]]
     links = (
+        Link("point", _desired_hash(workspace, corpus, payload, identifier), observed_hash(point).hex()),
         Link("vector", payload["vector_sha256"], vector_sha256(point.dense, point.sparse)),
         Link("payload text", payload["text_sha256"], sha256_text(payload["text"])),
-        Link("chunk", payload["text_sha256"], sha256_text(chunks[0]["text"]) if chunks else "missing"),
+        Link("chunk", payload["text_sha256"], sha256_text(chunk[0]["text"]) if chunk else "missing"),
         Link("chunk on its page", payload["text_sha256"], sha256_text(piece)),
         Link("page text", payload["page_text_sha256"], sha256_text(page_text)),
         Link("words", payload["words_sha256"], words_sha256(words)),
+        _pixels(workspace, payload, page),
         Link("document bytes", sha256, "damaged" if workspace.home.blobs.verify(sha256) else sha256),
     )
     inside = [
@@ -147,6 +154,47 @@ def trace(workspace: Workspace, point_id: str, version: str | None = None) -> Tr
         words=tuple(inside),
         present=state is not None and state.sha256 == sha256,
     )
+
+
+def read_page(workspace: Workspace, payload: Mapping[str, Any]) -> tuple[dict[str, Any] | None, pa.Table]:
+    """Return the row of ``page_texts`` for the page of a point, None if it is missing, and the page's words.
+
+    Raises:
+        IncompleteError, IntegrityError: the tables cannot be read.
+    """
+    place = (payload["batch"], payload["document_sha256"], "page_index", payload["page_index"])
+    pages = _rows(workspace, OCR_TEXT, "page_texts", *place).to_pylist()
+    return (pages[0] if pages else None), _rows(workspace, OCR_TEXT, "words", *place)
+
+
+def _rows(workspace: Workspace, asset: str, table: str, batch: str, sha256: str, column: str, value: int) -> pa.Table:
+    tables = workspace.home.tables
+    return tables.rows(tables.get(asset, batch), table, [("document_sha256", "==", sha256), (column, "==", value)])
+
+
+def _desired_hash(workspace: Workspace, corpus: Corpus, payload: Mapping[str, Any], identifier: uuid.UUID) -> str:
+    """Return the hash of the point that the tables give: it binds title, page, boxes and all else in the payload."""
+    contents = by_home(corpus).get(payload["batch"], {})
+    wanted = {sha256: states for sha256, states in contents.items() if sha256 == payload["document_sha256"]}
+    inputs = load_inputs(workspace, payload["batch"])
+    for desired in desired_points(inputs, wanted, titles(workspace, corpus), only=frozenset({identifier})):
+        return desired.sha256.hex()
+    return "not in the tables"
+
+
+def _pixels(workspace: Workspace, payload: Mapping[str, Any], page: Mapping[str, Any] | None) -> Link:
+    """Read the page once more from the stored bytes: its pixels, or the words of its text layer."""
+    scanned = payload.get("raster_sha256") is not None
+    name = "page raster" if scanned else "text layer"
+    recorded = payload["raster_sha256"] if scanned else payload["words_sha256"]
+    if page is None:
+        return Link(name, recorded, "missing")
+    path = str(workspace.home.blobs.path(payload["document_sha256"]))
+    task = RecheckTask(payload["document_sha256"], path, (recheck_page(page),), workspace.reading)
+    ((_, found),) = workspace.pool().map(recheck, [task], seconds=lambda _: workspace.reading.page_seconds)
+    if isinstance(found, TaskFailure):
+        return Link(name, recorded, found.detail)
+    return Link(name, recorded, found[0][1] if found else recorded)
 
 
 def mark_page(workspace: Workspace, found: Trace, target: Path) -> None:

@@ -1,16 +1,30 @@
-"""Verify what is served: the chain from stored bytes to points, and the records that say what is live."""
+"""Verify what is served: the chain from stored bytes to points, and the records that say what is live.
+
+The plain verification hashes: manifests, tables, documents, points, and holds them against the release record, which
+seals what the gate has proven. Only if something differs is everything recomputed, to say where. ``deep`` recomputes
+it in any case, and reads the stored bytes again, page by page.
+"""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from ragflow.errors import IntegrityError, NotFoundError
+from ragflow.errors import NotFoundError, UsageError
 from ragflow.model.batches import fold
-from ragflow.model.releases import Decision
+from ragflow.model.releases import VersionRecord
 from ragflow.model.verdicts import Outcome, Verdict
 from ragflow.pipeline.deep import bytes_to_words
-from ragflow.pipeline.examination import examine
+from ragflow.pipeline.examination import VERDICT_NAMES, examine, find_version
+from ragflow.pipeline.origins import with_first_release
 from ragflow.pipeline.release import live_version
+from ragflow.pipeline.sealing import (
+    blobs_intact,
+    read_and_check_seal,
+    read_manifests,
+    releases_chained,
+    tables_intact,
+)
 from ragflow.pipeline.workspace import Workspace
 
 
@@ -35,48 +49,70 @@ class VerificationReport:
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def verify(workspace: Workspace, version: str | None = None, *, deep: bool = False) -> VerificationReport:
+def verify(
+    workspace: Workspace, version: str | None = None, *, deep: bool = False, anchor: str | None = None
+) -> VerificationReport:
     """Recompute the chain of a version, offline.
 
-    Coverage is a matter of the gate, not of integrity, and is left out.
+    Whether the version would still pass the gate is not asked: coverage and quality are no matters of integrity.
 
     Args:
         version: None: the live one.
-        deep: also read the stored bytes again, page by page.
+        deep: recompute every link, and read the stored bytes again.
+        anchor: SHA-256 of a release record that was noted elsewhere: it must be one of the chain.
 
     Raises:
         NotFoundError: nothing is live, or there is no such version.
+        UsageError: the anchor is no SHA-256.
     """
+    started = time.monotonic()
     live = live_version(workspace)
     version = version or live
     if version is None:
         raise NotFoundError("Nothing is live yet.", remedy="Run `ragflow ingest` first.")
-    examination = examine(workspace, version)
-    verdicts = [verdict for verdict in examination.verdicts if verdict.name != "coverage"]
-    verdicts.append(_releases(workspace, live))
+    record = find_version(workspace, version)
+    verdicts = {verdict.name: verdict for verdict in _seals(workspace, record, live)}
+    if deep or not all(verdict.passed for verdict in verdicts.values()):
+        for verdict in examine(workspace, version, publish=False).verdicts:
+            # Both look at the tables, for instance: what one of them refuses is refused.
+            if verdict.name not in verdicts or not verdict.passed:
+                verdicts[verdict.name] = verdict
     if deep:
-        manifests = [workspace.home.manifests.get(key) for key in examination.record.batches]
-        verdicts.append(bytes_to_words(workspace, fold(manifests)))
-    return VerificationReport(version, tuple(verdicts), examination.record.points, examination.seconds)
+        pages = bytes_to_words(workspace.at(record), fold(read_manifests(workspace, record)[0]))
+        verdicts[pages.name] = pages
+    if anchor is not None:
+        verdicts["anchored"] = _anchored(workspace, anchor)
+    order = [*(name for name in VERDICT_NAMES if name in verdicts), *(n for n in verdicts if n not in VERDICT_NAMES)]
+    told = with_first_release(workspace, record, [verdicts[name] for name in order])
+    return VerificationReport(version, tuple(told), record.points, round(time.monotonic() - started, 2))
 
 
-def _releases(workspace: Workspace, live: str | None) -> Verdict:
-    """The release records are an unbroken chain, and the last of them says what is live."""
-    try:
-        records = workspace.home.releases.all()
-    except IntegrityError as error:
-        return Verdict(
-            "releases_chained", Outcome.FAIL, error.message, remedy=error.remedy, rows=({"problem": error.message},)
-        )
-    decided = next((record for record in reversed(records) if record.decision is not Decision.REJECTED), None)
-    said = decided.version if decided else None
-    if said != live:
-        problem = f"{live} is live, but the last release record says {said}"
-        return Verdict(
-            "releases_chained",
-            Outcome.FAIL,
-            f"{problem}.",
-            remedy=f"Run `ragflow rollback {said}` or `ragflow promote {live}` to make a proven version live.",
-            rows=({"problem": problem},),
-        )
-    return Verdict("releases_chained", Outcome.PASS, f"{len(records)} release records form an unbroken chain.")
+def _seals(workspace: Workspace, record: VersionRecord, live: str | None) -> list[Verdict]:
+    """Hash everything, and hold it against the records."""
+    manifests, verdicts = read_manifests(workspace, record)
+    then = workspace.at(record)
+    return [
+        *verdicts,
+        releases_chained(workspace, live),
+        tables_intact(then, [manifest.key for manifest in manifests]),
+        blobs_intact(then, fold(manifests)),
+        read_and_check_seal(workspace, record),
+    ]
+
+
+def _anchored(workspace: Workspace, anchor: str) -> Verdict:
+    """A release record that was noted elsewhere is one of the chain: it was not written anew as a whole."""
+    wanted = anchor.strip().lower()
+    if len(wanted) != 64 or not all(digit in "0123456789abcdef" for digit in wanted):
+        raise UsageError(f"{anchor!r} is no SHA-256.", remedy="Take `sha256` of a record of `ragflow releases --json`.")
+    releases = workspace.home.releases
+    numbers = [number for number in range(1, releases.last_hash()[0] + 1) if releases.hash_of(number) == wanted]
+    if numbers:
+        return Verdict("anchored", Outcome.PASS, f"The chain holds the anchor: it is release record {numbers[0]}.")
+    return Verdict(
+        "anchored",
+        Outcome.FAIL,
+        "No release record has the hash that was noted: the records are not those of then.",
+        remedy="Restore the release records from a backup.",
+        rows=({"problem": f"no release record hashes to {wanted}"},),
+    )

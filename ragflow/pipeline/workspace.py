@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import Any, Literal
 
 from ragflow.chunking import ChunkOptions
@@ -12,16 +13,20 @@ from ragflow.chunking import fingerprint_parts as chunk_fingerprint_parts
 from ragflow.embedding.dense import DenseEmbedder
 from ragflow.embedding.sparse import SparseEmbedder
 from ragflow.embedding.tokenizer import ModelTokenizer
+from ragflow.errors import UsageError
 from ragflow.model.fingerprints import fingerprint
+from ragflow.model.questions import RetrievalOptions
+from ragflow.model.releases import VersionRecord
 from ragflow.ocr.options import ReadingOptions
 from ragflow.ocr.pool import WorkerPool
 from ragflow.store.home import Home
 from ragflow.vectors.edge import EdgeVersionStore
 from ragflow.vectors.protocols import CollectionSettings, VersionStore
+from ragflow.vectors.server_options import ServerOptions
 
 MIN_TOKENS = 32
 """A piece of text shorter than this joins its neighbour where it fits."""
-POINT_FORMAT = 1
+POINT_FORMAT = 2
 """Goes up whenever the payload of a point changes its shape."""
 
 
@@ -52,21 +57,109 @@ class EmbeddingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class VectorOptions:
+    """Where collections are kept.
+
+    Attributes:
+        engine: ``edge``, in the process and the home folder, or ``server``, a Qdrant server.
+        quantization, shards, replicas, text_index: see :class:`ragflow.vectors.protocols.CollectionSettings`.
+        Others as in :class:`ragflow.vectors.server_options.ServerOptions`; the API key comes from the environment only.
+    """
+
+    engine: Literal["edge", "server"] = "edge"
+    url: str = ""
+    prefix: str = "ragflow"
+    api_key: str | None = field(default=None, repr=False)
+    prefer_grpc: bool = False
+    grpc_port: int = 6334
+    timeout_seconds: float = 60.0
+    retries: int = 3
+    parallel: int = 2
+    batch: int = 256
+    ca_file: Path | None = None
+    verify: bool = True
+    wait_seconds: float = 3600.0
+    lease_seconds: float = 60.0
+    quantization: Literal["none", "int8", "binary"] = "none"
+    shards: int = 1
+    replicas: int = 1
+    text_index: bool = False
+
+    def server(self) -> ServerOptions:
+        """Return what concerns the server.
+
+        Raises:
+            UsageError: no address is named, or a value cannot be used.
+        """
+        named = {name: getattr(self, name) for name in (f.name for f in fields(ServerOptions)) if hasattr(self, name)}
+        return ServerOptions(**named)
+
+
+SWITCHABLE = (
+    "coverage",
+    "low_confidence",
+    "garbled_text",
+    "read_again",
+    "vectors_match_texts",
+    "golden_queries",
+    "known_items",
+    "latency",
+    "canaries",
+)
+"""Verdicts that settings may switch off; those on integrity cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleOptions:
+    """How much of what is new the gate works out again from its beginnings.
+
+    Attributes:
+        layer_pages: pages whose text layer is read again.
+        ocr_pages: pages that an engine reads again.
+        blank_pages: blank pages that are looked at again.
+        texts: chunk texts that are embedded again; their sparse vectors, which cost little, are made again for all.
+    """
+
+    layer_pages: int = 100
+    ocr_pages: int = 2
+    blank_pages: int = 50
+    texts: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class GateOptions:
     """What a candidate must reach.
 
     Attributes:
         coverage: least share of pages that are indexed or blank, 0.0 to 1.0.
+        served_coverage: least share of the characters of indexed pages that stand in points, 0.0 to 1.0.
         low_confidence: largest share of the characters read by OCR that may stand in words below the confidence of
             :data:`ragflow.model.words.LOW_CONFIDENCE`, 0.0 to 1.0.
+        garbled: largest share of the pages read by OCR that may have a region that is no language, 0.0 to 1.0.
         vector_tolerance: largest distance of a vector's length from 1.
-        bfloat16_cosine: least cosine between bfloat16 and float32 embeddings.
+        bfloat16_cosine: least cosine between bfloat16 and float32 embeddings, and between a stored vector and one
+            that is made again.
+        sample: how much is made again.
+        retrieval: what is asked of the candidate, and of what is served after the move.
+        off: verdicts that are switched off, out of :data:`SWITCHABLE`; each release says so.
     """
 
     coverage: float = 0.95
+    served_coverage: float = 1.0
     low_confidence: float = 0.25
+    garbled: float = 0.05
     vector_tolerance: float = 1e-4
     bfloat16_cosine: float = 0.999
+    sample: SampleOptions = field(default_factory=SampleOptions)
+    retrieval: RetrievalOptions = field(default_factory=RetrievalOptions)
+    off: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.off) - set(SWITCHABLE))
+        if unknown:
+            raise UsageError(
+                f"The verdict {unknown[0]!r} cannot be switched off.", remedy=f"These can: {', '.join(SWITCHABLE)}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +173,18 @@ class Workspace:
     embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
     index_from_points: int = 50_000
     gate: GateOptions = field(default_factory=GateOptions)
+    vectors: VectorOptions = field(default_factory=VectorOptions)
+
+    def at(self, record: VersionRecord) -> Workspace:
+        """Return the workspace as it was when a version was built: with its tables, its model, its chunk length."""
+        then = replace(self, home=replace(self.home, pins=record.tables)) if record.tables else self
+        if not record.configuration:
+            return then
+        return replace(
+            then,
+            embedding=replace(self.embedding, model=record.configuration["model"]),
+            target_tokens=record.configuration["target_tokens"],
+        )
 
     def pool(self) -> WorkerPool:
         """Return the process's pool of reading workers; it starts with its first task and ends with the process."""
@@ -95,6 +200,10 @@ class Workspace:
         return _sparse()
 
     def versions(self) -> VersionStore:
+        if self.vectors.engine == "server":
+            from ragflow.vectors.server import ServerVersionStore
+
+            return ServerVersionStore(self.vectors.server())
         return EdgeVersionStore(self.home.vectors)
 
     def chunk_options(self) -> ChunkOptions:
@@ -104,7 +213,14 @@ class Workspace:
         return ChunkOptions(max_tokens=max_tokens, target_tokens=target, min_tokens=min(MIN_TOKENS, target))
 
     def collection_settings(self) -> CollectionSettings:
-        return CollectionSettings(dimension=self.dense().dimension, index_from_points=self.index_from_points)
+        return CollectionSettings(
+            dimension=self.dense().dimension,
+            index_from_points=self.index_from_points,
+            quantization=self.vectors.quantization,
+            shards=self.vectors.shards,
+            replicas=self.vectors.replicas,
+            text_index=self.vectors.text_index,
+        )
 
     def model_fingerprint(self) -> str:
         """Return the hash of the embedding model's files, tokenizer included."""
@@ -117,6 +233,15 @@ class Workspace:
     def embedding_fingerprint(self) -> str:
         """Return what decides the vectors of a given text."""
         return fingerprint(dense=self.dense().fingerprint, sparse=self.sparse().fingerprint)
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what decides a collection, given the pages, as a person names it."""
+        return {
+            "model": self.embedding.model,
+            "model_sha256": self.model_fingerprint(),
+            "target_tokens": self.target_tokens,
+            "collection": self.collection_settings().fingerprint_parts(),
+        }
 
     def configuration_fingerprint(self) -> str:
         """Return what decides a collection, given the pages: a change of it means a reindex."""

@@ -84,4 +84,4 @@ def quarantine_rows(documents: pa.Table) -> list[dict[str, str]]:
 
 def is_missing_by_design(reason: str | None) -> bool:
     """Whether a document has no stored bytes for a reason that the ledger already tells."""
-    return reason in {Reason.SOURCE_CHANGED, Reason.UNREADABLE, Reason.OUTSIDE_SOURCE}
+    return reason in {Reason.SOURCE_CHANGED, Reason.UNREADABLE, Reason.OUTSIDE_SOURCE, Reason.FORGOTTEN}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ragflow.store.blobs import BlobStore
+from ragflow.store.forgotten import AbsenceStore, Kind
 from ragflow.store.inventory import InventoryStore
 from ragflow.store.locks import Lock
 from ragflow.store.manifests import ManifestStore
-from ragflow.store.records import ReleaseStore, VersionRecordStore
+from ragflow.store.records import CanaryStore, ReleaseStore, VersionRecordStore
 from ragflow.store.rereads import RereadStore
-from ragflow.store.tables import TableStore
+from ragflow.store.tables import Pins, TableStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,11 @@ class Home:
 
     Attributes:
         root: absolute path; folders below it are made when something is first written.
+        pins: which generation of its tables to read, see :mod:`ragflow.store.tables`; None: the newest.
     """
 
     root: Path
+    pins: Pins | None = field(default=None, compare=False, repr=False)
 
     @property
     def inbox(self) -> Path:
@@ -49,11 +52,15 @@ class Home:
 
     @property
     def tables(self) -> TableStore:
-        return TableStore(self.root / "tables")
+        return TableStore(self.root / "tables", self.pins)
 
     @property
     def releases(self) -> ReleaseStore:
         return ReleaseStore(self.root / "releases")
+
+    @property
+    def canaries(self) -> CanaryStore:
+        return CanaryStore(self.root / "releases" / "canaries")
 
     @property
     def version_records(self) -> VersionRecordStore:
@@ -67,6 +74,15 @@ class Home:
     def rereads(self) -> RereadStore:
         """Requests to read pages or documents again."""
         return RereadStore(self.root / "rereads")
+
+    @property
+    def absences(self) -> AbsenceStore:
+        """Contents whose bytes are gone on purpose: pruned or forgotten."""
+        return AbsenceStore(self.root / "forgotten")
+
+    def is_pruned(self, sha256: str) -> bool:
+        """Whether the bytes of a content are not there because nothing that is kept needs them."""
+        return self.absences.kind_of(sha256) is Kind.PRUNED and not self.blobs.has(sha256)
 
     @property
     def passwords_key(self) -> Path:

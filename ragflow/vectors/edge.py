@@ -16,40 +16,40 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import qdrant_edge
 from filelock import BaseFileLock
 
-from ragflow.errors import BadInputError, IntegrityError, RagflowError, UsageError
+from ragflow.errors import IntegrityError, RagflowError, UsageError
 from ragflow.model.points import Float32Array, Point, SparseVector
-from ragflow.vectors.checking import check_limit, check_points, check_query, check_sparse_query, check_where
-from ragflow.vectors.files import copy_tree, sync_tree, take_inventory
-from ragflow.vectors.folders import Completion, VersionFolders
+from ragflow.vectors.checking import check_limit, check_points, check_query, check_sparse_query
+from ragflow.vectors.edge_requests import (
+    DENSE,
+    SPARSE,
+    check_settings,
+    from_point,
+    to_config,
+    to_dense_params,
+    to_filter,
+    to_indexes,
+    to_point,
+    to_sparse,
+    to_uuid,
+)
+from ragflow.vectors.files import check_inventory, copy_tree, sync_tree, take_inventory
+from ragflow.vectors.folders import SHARD, Completion, VersionFolders, read_saved
 from ragflow.vectors.protocols import AliasRecord, CollectionInfo, CollectionSettings, ScoredPoint, Where
 from ragflow.vectors.views import make_view, remove_view, sweep_views
 
 ENGINE = "qdrant-edge-py"
-DENSE = "dense"
-SPARSE = "sparse"
 UPSERT_BATCH = 1_000
-SEGMENTS = 2
-"""Segments to merge towards; left alone, the engine takes the number of processors, and versions would differ."""
-FULL_SCAN_KILOBYTES = 10_000
-"""A filter that leaves less than this is searched without the graph."""
 OPTIMIZE_ROUNDS = 8
-PAYLOAD_INDEXES = {
-    "document_key": qdrant_edge.PayloadSchemaType.Keyword,
-    "source": qdrant_edge.PayloadSchemaType.Keyword,
-    "language": qdrant_edge.PayloadSchemaType.Keyword,
-    "engine": qdrant_edge.PayloadSchemaType.Keyword,
-    "page_number": qdrant_edge.PayloadSchemaType.Integer,
-}
-"""Payload fields that are often filtered on; other fields can be, too, by looking at every point."""
 
 
 class _OpenShard:
@@ -89,7 +89,7 @@ class _OpenShard:
             request = qdrant_edge.ScrollRequest(offset=offset, limit=batch, with_payload=True, with_vector=True)
             with self._opened(IntegrityError) as shard:
                 records, offset = shard.scroll(request)
-                points = [_to_point(record) for record in records]
+                points = [to_point(record) for record in records]
             if points:
                 yield points
             if offset is None:
@@ -127,16 +127,16 @@ class EdgeReader(_OpenShard):
     def retrieve(self, ids: Sequence[uuid.UUID], with_vectors: bool = True) -> list[Point]:
         with self._opened(IntegrityError) as shard:
             records = shard.retrieve(list(dict.fromkeys(ids)), with_payload=True, with_vector=with_vectors)
-            return [_to_point(record) for record in records]
+            return [to_point(record) for record in records]
 
     def search_dense(self, vector: Float32Array, limit: int, where: Where | None = None) -> list[ScoredPoint]:
         check_query(vector, self._completion.settings.dimension)
         query = qdrant_edge.Query.Nearest(vector.astype(np.float32).tolist(), using=DENSE)
-        return self._search(query, limit, where, None)
+        return self._search(query, limit, where, to_dense_params(self._completion.settings))
 
     def search_sparse(self, sparse: SparseVector, limit: int, where: Where | None = None) -> list[ScoredPoint]:
         check_sparse_query(sparse)
-        query = qdrant_edge.Query.Nearest(_to_sparse(sparse), using=SPARSE)
+        query = qdrant_edge.Query.Nearest(to_sparse(sparse), using=SPARSE)
         everything = qdrant_edge.SearchParams(idf=qdrant_edge.IdfParams(corpus=qdrant_edge.Filter()))
         return self._search(query, limit, where, everything)
 
@@ -148,10 +148,10 @@ class EdgeReader(_OpenShard):
     ) -> list[ScoredPoint]:
         check_limit(limit)
         request = qdrant_edge.QueryRequest(
-            limit=limit, query=query, filter=_to_filter(where), with_payload=True, params=params
+            limit=limit, query=query, filter=to_filter(where), with_payload=True, params=params
         )
         with self._opened(IntegrityError) as shard:
-            hits = [ScoredPoint(_to_uuid(hit.id), hit.score, hit.payload or {}) for hit in shard.query(request)]
+            hits = [ScoredPoint(to_uuid(hit.id), hit.score, hit.payload or {}) for hit in shard.query(request)]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))
 
 
@@ -184,7 +184,7 @@ class EdgeWriter(_OpenShard):
             # One conversion for the batch; to floats of 64 bits and back changes no bit of a float32.
             dense = check_points(batch, self._settings.dimension).tolist()
             with self._opened(RagflowError) as shard:
-                rows = [_from_point(point, vector) for point, vector in zip(batch, dense, strict=True)]
+                rows = [from_point(point, vector) for point, vector in zip(batch, dense, strict=True)]
                 shard.update(qdrant_edge.UpdateOperation.upsert_points(rows))
 
     def delete(self, ids: Sequence[uuid.UUID]) -> None:
@@ -227,17 +227,26 @@ class EdgeVersionStore:
         self._folders = VersionFolders(root)
         self._views = (views or root / "views").absolute()
 
+    @property
+    def engine(self) -> str:
+        return ENGINE
+
+    @property
+    def engine_version(self) -> str:
+        return package_version(ENGINE)
+
     def versions(self) -> list[str]:
         return self._folders.versions()
 
     def create(self, version: str, settings: CollectionSettings) -> EdgeWriter:
+        check_settings(settings)
         lock = self._folders.start(version)
         try:
             folder = self._folders.shard(version)
             folder.mkdir()
             with _translated(f"candidate {version}", RagflowError):
-                shard = qdrant_edge.EdgeShard.create(str(folder), _to_config(settings))
-                for name, kind in PAYLOAD_INDEXES.items():
+                shard = qdrant_edge.EdgeShard.create(str(folder), to_config(settings))
+                for name, kind in to_indexes(settings).items():
                     shard.update(qdrant_edge.UpdateOperation.create_field_index(name, kind))
         except BaseException:
             lock.release()
@@ -280,6 +289,29 @@ class EdgeVersionStore:
         """
         self._folders.check_files(version, deep=True)
 
+    def save_snapshot(self, version: str, folder: Path) -> list[str]:
+        return self._folders.save(version, folder)
+
+    def load_snapshot(self, version: str, folder: Path) -> None:
+        completion = read_saved(folder, ENGINE)
+        lock = self._folders.start(version)
+        try:
+            shard = self._folders.shard(version)
+            copy_tree(folder / SHARD, shard)
+            check_inventory(shard, completion.files, deep=True)
+            view = make_view(self._views, shard)
+            try:
+                _load(view, f"snapshot {folder}", completion.points).close()
+            finally:
+                remove_view(view)
+            sync_tree(shard)
+            self._folders.complete(version, replace(completion, files=take_inventory(shard)))
+        except BaseException:
+            self._folders.remove(version)
+            raise
+        finally:
+            lock.release()
+
     def discard(self, version: str) -> None:
         self._folders.discard(version)
 
@@ -294,6 +326,9 @@ class EdgeVersionStore:
 
     def move_alias(self, version: str, *, expected: str | None, moved_at: str) -> AliasRecord:
         return self._folders.move_alias(version, expected=expected, moved_at=moved_at)
+
+    def drop_alias(self, *, expected: str) -> None:
+        self._folders.drop_alias(expected=expected)
 
 
 @contextmanager
@@ -326,60 +361,3 @@ def _load(folder: Path, name: str, expected: int | None) -> qdrant_edge.EdgeShar
                 remedy="Restore this version from a backup, or roll back to another version and reindex.",
             )
         return shard
-
-
-def _to_config(settings: CollectionSettings) -> qdrant_edge.EdgeConfig:
-    # Rounded up: with fewer points than asked for there is never a graph. The engine counts in kilobytes per segment.
-    threshold = -(-settings.index_from_points * settings.dimension * 4 // 1024)
-    return qdrant_edge.EdgeConfig(
-        vectors={DENSE: qdrant_edge.EdgeVectorParams(settings.dimension, qdrant_edge.Distance.Cosine)},
-        sparse_vectors={SPARSE: qdrant_edge.EdgeSparseVectorParams(modifier=qdrant_edge.Modifier.Idf)},
-        hnsw_config=qdrant_edge.HnswIndexConfig(
-            settings.hnsw_m, settings.hnsw_ef_construct, full_scan_threshold=min(FULL_SCAN_KILOBYTES, threshold)
-        ),
-        optimizers=qdrant_edge.EdgeOptimizersConfig(indexing_threshold=threshold, default_segment_number=SEGMENTS),
-        wal_enabled=False,
-    )
-
-
-def _to_filter(where: Where | None) -> qdrant_edge.Filter | None:
-    check_where(where)
-    if not where:
-        return None
-    conditions: list[Any] = []
-    for name, value in where.items():
-        key = name if name.isidentifier() and name.isascii() else f'"{name}"'
-        match: Any = np.bool_(value) if isinstance(value, bool) else value
-        conditions.append(qdrant_edge.FieldCondition(key, match=qdrant_edge.MatchValue(match)))
-    return qdrant_edge.Filter(must=conditions)
-
-
-def _to_sparse(sparse: SparseVector) -> qdrant_edge.SparseVector:
-    return qdrant_edge.SparseVector(sparse.indices.tolist(), sparse.values.tolist())
-
-
-def _from_point(point: Point, dense: list[float]) -> qdrant_edge.Point:
-    try:
-        return qdrant_edge.Point(point.id, {DENSE: dense, SPARSE: _to_sparse(point.sparse)}, dict(point.payload))
-    except (TypeError, ValueError) as error:
-        raise BadInputError(f"Point {point.id} cannot be stored: {error}.") from error
-
-
-def _to_uuid(identifier: Any) -> uuid.UUID:
-    if not isinstance(identifier, uuid.UUID):
-        raise IntegrityError(f"The collection holds the point {identifier!r}, which ragflow did not write.")
-    return identifier
-
-
-def _to_point(record: qdrant_edge.Record) -> Point:
-    vectors: Any = record.vector or {}
-    sparse = vectors.get(SPARSE)
-    return Point(
-        id=_to_uuid(record.id),
-        dense=np.array(vectors.get(DENSE, ()), dtype=np.float32),
-        sparse=SparseVector(
-            np.array(sparse.indices if sparse is not None else (), dtype=np.uint32),
-            np.array(sparse.values if sparse is not None else (), dtype=np.float32),
-        ),
-        payload=record.payload or {},
-    )

@@ -23,9 +23,19 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from ragflow.errors import CheckFailedError, IntegrityError, NotFoundError, ServiceUnavailableError, UsageError
 from ragflow.store.atomic import sync
-from ragflow.vectors.files import FileStamp, allocated_bytes, check_inventory, write_json
+from ragflow.vectors.files import (
+    FileStamp,
+    allocated_bytes,
+    check_inventory,
+    copy_tree,
+    files_below,
+    sync_tree,
+    write_json,
+)
 from ragflow.vectors.protocols import DISTANCE, LIVE_ALIAS, AliasRecord, CollectionSettings
 
+COMPLETE = "complete.json"
+SHARD = "shard"
 COMPLETE_FORMAT = "ragflow-collection/1"
 ALIAS_FORMAT = "ragflow-alias/1"
 ALIAS_LOCK_SECONDS = 30.0
@@ -42,6 +52,16 @@ def check_version_name(version: str) -> str:
 def version_name(number: int) -> str:
     """Return the name of the version with this number (1 to 999,999)."""
     return check_version_name(f"v{number:06d}")
+
+
+def check_live(live: str | None, expected: str | None) -> None:
+    """Raise CheckFailedError unless what is live (None: nothing) is what the caller expects."""
+    if live != expected:
+        raise CheckFailedError(
+            f"The alias {LIVE_ALIAS} is at {live or 'no version'}, not at {expected or 'no version'}: "
+            "it was moved in the meantime.",
+            remedy="Look at the releases and decide again.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +85,8 @@ class Completion:
 
     def to_dict(self) -> dict[str, Any]:
         files = {name: list(stamp) for name, stamp in self.files.items()}
-        return {"format": COMPLETE_FORMAT, "distance": DISTANCE, **asdict(self), "files": files}
+        parts = {**asdict(self), "settings": self.settings.to_dict(), "files": files}
+        return {"format": COMPLETE_FORMAT, "distance": DISTANCE, **parts}
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Completion:
@@ -82,6 +103,48 @@ class Completion:
         )
 
 
+def read_completion(path: Path) -> Completion:
+    """Read a record of completion.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        IntegrityError: it is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        return Completion.from_dict(orjson.loads(content))
+    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        raise IntegrityError(f"{path} is damaged: {error}.", remedy="Restore it from a backup.") from error
+
+
+def read_saved(folder: Path, engine: str) -> Completion:
+    """Return the record of a snapshot, of which every file is as it was saved.
+
+    Raises:
+        IntegrityError: ``folder`` holds no snapshot, a damaged one, or one of another engine than ``engine``.
+    """
+    try:
+        completion = read_completion(folder / COMPLETE)
+    except FileNotFoundError as error:
+        raise IntegrityError(
+            f"There is no whole snapshot of a collection version in {folder}: {COMPLETE} is missing.",
+            remedy="Name the folder that a snapshot was saved to, or take another backup.",
+        ) from error
+    if completion.engine != engine:
+        raise IntegrityError(
+            f"The snapshot in {folder} was made by {completion.engine}; this archive keeps its vectors in {engine}.",
+            remedy=f"Restore it into an archive that uses {completion.engine}, or reindex.",
+        )
+    check_inventory(folder / SHARD, completion.files, deep=True)
+    return completion
+
+
+def check_vacant(folder: Path) -> None:
+    """Raise UsageError if there is something in ``folder``; it may be missing."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not an empty folder.", remedy="Name a folder that is empty or not there yet.")
+
+
 class VersionFolders:
     """The folders of one collection's versions."""
 
@@ -96,7 +159,7 @@ class VersionFolders:
 
     def shard(self, version: str) -> Path:
         """Return the folder that the engine fills."""
-        return self.folder(version) / "shard"
+        return self.folder(version) / SHARD
 
     def versions(self) -> list[str]:
         """Return the complete versions, in ascending order."""
@@ -105,7 +168,7 @@ class VersionFolders:
         return sorted(
             path.name
             for path in self._versions.iterdir()
-            if _VERSION.fullmatch(path.name) and (path / "complete.json").is_file()
+            if _VERSION.fullmatch(path.name) and (path / COMPLETE).is_file()
         )
 
     def completion(self, version: str) -> Completion:
@@ -115,23 +178,19 @@ class VersionFolders:
             NotFoundError: it is not complete; the message lists those that are.
             IntegrityError: its record is damaged.
         """
-        path = self.folder(version) / "complete.json"
+        path = self.folder(version) / COMPLETE
         try:
-            content = path.read_bytes()
+            return read_completion(path)
         except FileNotFoundError as error:
             there = self.versions()
             raise NotFoundError(
                 f"There is no complete collection version {version} in {self._versions}.",
                 remedy=f"Complete versions: {', '.join(there)}." if there else "No version is complete yet: ingest.",
             ) from error
-        try:
-            return Completion.from_dict(orjson.loads(content))
-        except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
-            raise IntegrityError(f"{path} is damaged: {error}.", remedy="Restore it from a backup.") from error
 
     def complete(self, version: str, completion: Completion) -> None:
         """Mark a version as complete; everything it stands on must be on the disk by now."""
-        write_json(self.folder(version) / "complete.json", completion.to_dict())
+        write_json(self.folder(version) / COMPLETE, completion.to_dict())
 
     def check_files(self, version: str, *, deep: bool = False) -> Completion:
         """Hold a version's files against its record, see :func:`ragflow.vectors.files.check_inventory`."""
@@ -149,7 +208,7 @@ class VersionFolders:
         folder = self.folder(version)
         lock = self._claim(version)
         try:
-            if (folder / "complete.json").exists():
+            if (folder / COMPLETE).exists():
                 raise UsageError(
                     f"Collection version {version} is complete; complete versions never change.",
                     remedy="Take the next number.",
@@ -178,12 +237,27 @@ class VersionFolders:
                         remedy="Promote another version, or roll back, first.",
                     )
                 # From here on the version is not complete: a kill in the middle of the removal leaves a mere wreck.
-                (folder / "complete.json").unlink(missing_ok=True)
+                (folder / COMPLETE).unlink(missing_ok=True)
             if folder.exists():
                 sync(folder)
                 shutil.rmtree(folder)
         finally:
             lock.release()
+
+    def remove(self, version: str) -> None:
+        """Remove the folder of a candidate whose lock the caller holds."""
+        shutil.rmtree(self.folder(version), ignore_errors=True)
+
+    def save(self, version: str, folder: Path) -> list[str]:
+        """Copy a complete version; see :meth:`ragflow.vectors.protocols.VersionStore.save_snapshot`."""
+        completion = self.check_files(version, deep=True)
+        check_vacant(folder)
+        copy_tree(self.shard(version), folder / SHARD)
+        # Held against the record once more: what counts is what arrived.
+        check_inventory(folder / SHARD, completion.files, deep=True)
+        sync_tree(folder)
+        write_json(folder / COMPLETE, completion.to_dict())
+        return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
     def size_bytes(self, version: str) -> int:
         """Return the bytes allocated for a complete version."""
@@ -217,16 +291,19 @@ class VersionFolders:
             self.completion(version)
             record = self.alias()
             current = record.version if record else None
-            if current != expected:
-                raise CheckFailedError(
-                    f"The alias {LIVE_ALIAS} is at {current or 'no version'}, not at {expected or 'no version'}: "
-                    "it was moved in the meantime.",
-                    remedy="Look at the releases and decide again.",
-                )
+            check_live(current, expected)
             if record is None or record.version != version:
                 record = AliasRecord(alias=LIVE_ALIAS, version=version, previous=current, moved_at=moved_at)
                 write_json(self._alias, {"format": ALIAS_FORMAT, **asdict(record)})
             return record
+
+    def drop_alias(self, *, expected: str) -> None:
+        """Compare and remove; see :meth:`ragflow.vectors.protocols.VersionStore.drop_alias`."""
+        with self._alias_locked():
+            record = self.alias()
+            check_live(record.version if record else None, expected)
+            self._alias.unlink()
+            sync(self.root)
 
     def _lock(self, name: str) -> BaseFileLock:
         folder = self.root / "locks"

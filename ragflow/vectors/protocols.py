@@ -13,15 +13,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from ragflow.errors import UsageError
 from ragflow.model.points import Float32Array, Point, SparseVector
 
 DISTANCE = "cosine"
 LIVE_ALIAS = "live"
+TEXT_FIELD = "text"
+PAYLOAD_INDEXES: dict[str, Literal["keyword", "integer"]] = {
+    "document_key": "keyword",
+    "source": "keyword",
+    "language": "keyword",
+    "engine": "keyword",
+    "page_number": "integer",
+}
+"""Payload fields that are often filtered on; other fields can be, too, by looking at every point."""
+QUANTIZATIONS = ("none", "int8", "binary")
+OVERSAMPLING = 3.0
+"""How many times more hits than asked for are found by quantized vectors, before the exact ones order them."""
 
 Condition = str | int | bool
 Where = Mapping[str, Condition]
@@ -37,13 +50,24 @@ class CollectionSettings:
         dimension: length of the dense vectors.
         hnsw_m: edges per node of the HNSW graph.
         hnsw_ef_construct: candidates looked at while the graph is built.
-        index_from_points: a graph is built from about this many points on; with fewer, dense search is exact.
+        index_from_points: a graph is built from about this many points on; with fewer, dense search is exact (unless
+            there is a quantization).
+        quantization: short copies of the dense vectors by which hits are found first: ``int8`` takes a quarter of the
+            room, ``binary`` a thirty-second. The vectors themselves stay, and give the scores.
+        shards: parts into which a server cuts the collection; document frequencies are counted in each for itself, so
+            that BM25 scores differ a little from those of one shard.
+        replicas: copies of each shard, on servers of their own.
+        text_index: whether the words of the field ``text`` get an index.
     """
 
     dimension: int
     hnsw_m: int = 16
     hnsw_ef_construct: int = 100
     index_from_points: int = 50_000
+    quantization: Literal["none", "int8", "binary"] = "none"
+    shards: int = 1
+    replicas: int = 1
+    text_index: bool = False
 
     def __post_init__(self) -> None:
         limits = {
@@ -51,6 +75,8 @@ class CollectionSettings:
             "hnsw_m": (2, 512),
             "hnsw_ef_construct": (4, 10_000),
             "index_from_points": (1, 2**40),
+            "shards": (1, 1_000),
+            "replicas": (1, 100),
         }
         for name, (lowest, highest) in limits.items():
             value = getattr(self, name)
@@ -59,10 +85,30 @@ class CollectionSettings:
                     f"The collection setting {name} is {value!r}.",
                     remedy=f"It must be a whole number from {lowest} to {highest}.",
                 )
+        if self.quantization not in QUANTIZATIONS:
+            raise UsageError(
+                f"The collection setting quantization is {self.quantization!r}.",
+                remedy=f"It must be one of {', '.join(QUANTIZATIONS)}.",
+            )
+        if type(self.text_index) is not bool:
+            raise UsageError(
+                f"The collection setting text_index is {self.text_index!r}.", remedy="It must be true or false."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a JSON object, without later additions that are at their defaults."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {
+            name: value for name, value in asdict(self).items() if name not in _ADDED_LATER or value != defaults[name]
+        }
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """Return what decides the layout, as a JSON object, for the configuration fingerprint."""
-        return {**asdict(self), "distance": DISTANCE}
+        return {**self.to_dict(), "distance": DISTANCE}
+
+
+_ADDED_LATER = frozenset({"quantization", "shards", "replicas", "text_index"})
+"""Left out of records and fingerprints at their defaults: archives from before these settings stay as they are."""
 
 
 class ScoredPoint(NamedTuple):
@@ -215,7 +261,20 @@ class CollectionWriter(Protocol):
 
 
 class VersionStore(Protocol):
-    """The versions of one collection, named ``v000001`` and up, and the alias that says which of them is live."""
+    """The versions of one collection, named ``v000001`` and up, and the alias that says which of them is live.
+
+    Of a server, every method may raise ServiceUnavailableError.
+    """
+
+    @property
+    def engine(self) -> str:
+        """What keeps the versions: ``qdrant-edge-py`` or ``qdrant``."""
+        ...
+
+    @property
+    def engine_version(self) -> str:
+        """The version of the engine; a server is asked."""
+        ...
 
     def versions(self) -> list[str]:
         """Return the complete versions, in ascending order."""
@@ -225,7 +284,8 @@ class VersionStore(Protocol):
         """Start an empty candidate; the remains of an unfinished build of the same name are removed first.
 
         Raises:
-            UsageError: not a version name, or this version is complete already.
+            UsageError: not a version name, this version is complete already, or the engine cannot do what
+                ``settings`` ask for.
             CheckFailedError: another writer is building this version right now.
         """
         ...
@@ -253,8 +313,41 @@ class VersionStore(Protocol):
         """
         ...
 
+    def check_files(self, version: str) -> None:
+        """Hold a complete version against what was recorded when it was completed, as deeply as the engine allows.
+
+        An embedded engine hashes every file; a server counts its points.
+
+        Raises:
+            IntegrityError: it is not as it was.
+        """
+        ...
+
+    def save_snapshot(self, version: str, folder: Path) -> list[str]:
+        """Write the engine's own copy of a complete version into ``folder``, which is empty or missing.
+
+        Returns:
+            The files it wrote, relative to ``folder``, with slashes; all of them are on the disk by now.
+
+        Raises:
+            UsageError: there is something in ``folder``, or the engine cannot copy such a version.
+            IntegrityError: the version is damaged.
+        """
+        ...
+
+    def load_snapshot(self, version: str, folder: Path) -> None:
+        """Make a complete version of what :meth:`save_snapshot` wrote, under the same name or another.
+
+        Raises:
+            IntegrityError: ``folder`` is damaged, of another engine, or does not make a version with as many points as
+                were saved; there is no such version then, nor after a kill.
+            UsageError: this version is complete already.
+            CheckFailedError: another writer is building this version right now.
+        """
+        ...
+
     def discard(self, version: str) -> None:
-        """Remove a version, complete or not.
+        """Remove a version, complete or not. Readers of an embedded engine that have it open keep it.
 
         Raises:
             NotFoundError: there is no trace of it.
@@ -263,7 +356,10 @@ class VersionStore(Protocol):
         ...
 
     def size_bytes(self, version: str) -> int:
-        """Return the bytes that a complete version takes up (for files with holes: what is allocated)."""
+        """Return the bytes that a complete version takes up.
+
+        For files with holes it is what is allocated; of a server, an estimate from the points.
+        """
         ...
 
     def settings(self, version: str) -> CollectionSettings:
@@ -282,5 +378,13 @@ class VersionStore(Protocol):
         Raises:
             NotFoundError: ``version`` is not complete.
             CheckFailedError: something other than ``expected`` is live: another process was faster.
+        """
+        ...
+
+    def drop_alias(self, *, expected: str) -> None:
+        """Make nothing live, in one step, if ``expected`` is what is live now.
+
+        Raises:
+            CheckFailedError: something other than ``expected`` is live, or nothing.
         """
         ...

@@ -26,7 +26,7 @@ PARTS: tuple[tuple[str, str, str], ...] = (
     ("embeddings, apart from encoding", "ragflow.pipeline.embeddings", "materialize"),
     ("checks of the batches", "ragflow.pipeline.batch_checks", "check_stage"),
     ("build candidate", "ragflow.pipeline.collection", "build_candidate"),
-    ("read the candidate back (check)", "ragflow.pipeline.examination", "sealed"),
+    ("read the candidate back (check)", "ragflow.pipeline.sealing", "read_and_check_seal"),
     ("gate", "ragflow.pipeline.examination", "examine"),
     ("status for the answer", "ragflow.pipeline.overview", "status"),
     ("Dagster", "ragflow.cli.runs", "open_instance"),

@@ -7,7 +7,10 @@ import shutil
 import dagster as dg
 
 from ragflow.pipeline.examination import VERDICT_NAMES
+from ragflow.quality.readiness import CANARY_NAMES
 from ragflow_tests.defs.archive import Archive, failed_checks, failure_of, materialized
+
+EVERY = (*VERDICT_NAMES, *CANARY_NAMES)
 
 
 def _gate(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
@@ -22,7 +25,7 @@ def test_a_proven_candidate_goes_live_and_every_verdict_is_shown_with_it(ready: 
     result = ready.run("release")
     assert result.success
     assert ready.live() == "v000002"
-    assert _gate(result) == dict.fromkeys(VERDICT_NAMES, True)
+    assert _gate(result) == dict.fromkeys(EVERY, True)
     for evaluation in result.get_asset_check_evaluations():
         target = evaluation.target_materialization_data
         assert target is not None
@@ -33,7 +36,7 @@ def test_releasing_the_same_again_shows_the_verdicts_of_its_release(released: Ar
     result = released.run("release")
     assert result.success
     assert released.live() == "v000001"
-    assert _gate(result) == dict.fromkeys(VERDICT_NAMES, True)
+    assert _gate(result) == dict.fromkeys(EVERY, True)
     assert len(released.workspace().home.releases.all()) == 1
 
 

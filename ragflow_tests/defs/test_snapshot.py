@@ -17,6 +17,7 @@ from ragflow.defs.checks.descriptions import DESCRIPTIONS, GATE_DESCRIPTIONS
 from ragflow.pipeline.batch_checks import CHECK_NAMES
 from ragflow.pipeline.examination import VERDICT_NAMES
 from ragflow.pipeline.stages import STAGES
+from ragflow.quality.readiness import CANARY_NAMES
 
 EXPECTED = Path(__file__).parent / "expected" / "definitions.json"
 
@@ -117,7 +118,9 @@ def test_every_verdict_of_the_pipeline_is_a_check_with_a_description() -> None:
     graph = defs.get_repository_def().asset_graph
     shown = {(key.asset_key.to_user_string(), key.name) for key in graph.asset_check_keys}
     wanted = {(asset, name) for asset in STAGES for name in CHECK_NAMES[asset]}
-    wanted |= {("serving_alias", name) for name in VERDICT_NAMES} | {("vector_collection", "version_sealed")}
+    wanted |= {("serving_alias", name) for name in (*VERDICT_NAMES, *CANARY_NAMES)} | {
+        ("vector_collection", "version_sealed")
+    }
     assert shown == wanted
     assert {*DESCRIPTIONS, *GATE_DESCRIPTIONS} == {name for _, name in wanted}
 

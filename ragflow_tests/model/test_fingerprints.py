@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ragflow.model.fingerprints import canonical_json, fingerprint, merkle_root
+from ragflow.model.fingerprints import canonical_json, fingerprint
+from ragflow.model.merkle import merkle_root
 
 values = st.recursive(
     st.none()

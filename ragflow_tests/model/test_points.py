@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragflow.model.batches import BatchManifest, fold
-from ragflow.model.fingerprints import merkle_root, sha256_text
+from ragflow.model.fingerprints import sha256_text
+from ragflow.model.merkle import merkle_root
 from ragflow.model.points import Delta, SparseVector, diff, point_id, point_sha256, vector_sha256
 from ragflow_tests.model.strategies import CONTENTS, KEYS, History, histories
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,17 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from ragflow.errors import IntegrityError, NotFoundError
+from ragflow.errors import IntegrityError, NotFoundError, UsageError
 from ragflow.model.batches import BatchManifest, fold
 from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import SparseVector, vector_sha256
 from ragflow.model.verdicts import Outcome, Verdict
 from ragflow.model.words import words_hashes
 from ragflow.pipeline.deep import bytes_to_words
-from ragflow.pipeline.examination import VERDICT_NAMES, Examination, examine, merge
+from ragflow.pipeline.examination import GATE_ONLY, VERDICT_NAMES, Examination, examine, merge
 from ragflow.pipeline.overview import status
 from ragflow.pipeline.searching import Searcher
+from ragflow.pipeline.tracing import trace
 from ragflow.pipeline.verification import verify
 from ragflow.pipeline.workspace import Workspace
 from ragflow.quality.embeddings import dense_matrix, sparse_vectors
@@ -37,6 +39,7 @@ from ragflow_tests.pipeline.archive import (
     failed,
     flip,
     put,
+    run_batch,
     scan_inbox,
     sha_of,
     tamper,
@@ -68,8 +71,54 @@ def test_an_untouched_version_passes_every_check_in_order(archive: Archive) -> N
         assert (found.passed, failed(found.verdicts)) == (True, {})
     report = verify(archive.workspace, deep=True)
     names = [verdict.name for verdict in report.verdicts]
-    assert (report.passed, report.points, names[-2:]) == (True, 10, ["releases_chained", "bytes_to_words"])
-    assert "coverage" not in names
+    assert (report.passed, report.points, names[-2:]) == (True, 10, ["version_sealed", "bytes_to_words"])
+    assert names[:-1] == [name for name in VERDICT_NAMES if name not in GATE_ONLY]
+
+
+def test_a_plain_verification_only_hashes_and_says_no_less(archive: Archive) -> None:
+    report = verify(archive.workspace)
+    assert [verdict.name for verdict in report.verdicts] == [
+        "manifests_chained",
+        "batches_complete",
+        "releases_chained",
+        "tables_intact",
+        "blobs_intact",
+        "version_sealed",
+    ]
+    assert report.passed
+
+
+def test_a_release_record_that_was_noted_anchors_the_chain(archive: Archive) -> None:
+    noted = archive.home.releases.hash_of(1)
+    (anchored,) = [v for v in verify(archive.workspace, anchor=noted.upper()).verdicts if v.name == "anchored"]
+    assert anchored.passed and "record 1" in anchored.summary
+    foreign = verify(archive.workspace, anchor="0" * 64)
+    assert not foreign.passed and failed(foreign.verdicts).keys() == {"anchored"}
+    with pytest.raises(UsageError, match="no SHA-256"):
+        verify(archive.workspace, anchor="v000001")
+
+
+def test_tables_that_were_made_anew_leave_what_a_version_was_built_from(copied: Archive) -> None:
+    """Another way to read: until a new version is live, what is served is proven by the tables of then."""
+    workspace = replace(copied.workspace, reading=replace(copied.workspace.reading, languages=("eng",)))
+    texts = copied.home.tables.get("ocr_text", copied.first).output_sha256
+    run_batch(workspace, copied.first)
+    assert copied.home.tables.get("ocr_text", copied.first).output_sha256 != texts
+    for version in ("v000001", "v000002"):
+        report = verify(workspace, version, deep=True)
+        assert (report.passed, failed(report.verdicts)) == (True, {})
+    point = point_of(workspace, REPORT, 1)
+    assert trace(workspace, point).holds
+
+
+def test_breaks_are_told_with_the_release_that_brought_them(copied: Archive) -> None:
+    forge_point(copied.workspace, point_of(copied.workspace, MINUTES, 2), payload={"title": "Forged"})
+    (exact,) = [v for v in verify(copied.workspace).verdicts if v.name == "points_exact"]
+    (row,) = exact.rows
+    assert (row["document"], row["first_release"], row["first_version"]) == (MINUTES, 2, "v000002")
+    flip(copied.home.blobs.path(sha_of(copied.workspace, MINUTES)))
+    (bytes_,) = [v for v in verify(copied.workspace).verdicts if v.name == "blobs_intact"]
+    assert bytes_.rows[0]["first_release"] == 1
 
 
 def test_an_older_version_still_verifies(archive: Archive) -> None:
@@ -133,11 +182,10 @@ def replaced_vector(table: pa.Table) -> pa.Table:
 
 
 def test_swapped_vectors_with_all_hashes_put_right_are_named_by_document_and_page(copied: Archive) -> None:
-    """The table is sound in itself, and its record fits: only what is served tells that it is not what was embedded."""
+    """The table is sound in itself, and its newest record fits: it is not the one that the version was built from."""
     tamper(copied.workspace, "embeddings", copied.first, "embeddings", replaced_vector, forge=True)
     found = look(copied.workspace)
-    assert "tables_intact" not in found
-    assert "stages_current" in found
+    assert "tables_intact" in found
     documents = {document for document, _ in found["points_exact"]}
     assert documents
     assert documents <= {REPORT, TWIN, MINUTES}
@@ -166,7 +214,8 @@ def test_a_forged_point_is_named_by_document_and_page(copied: Archive, forgery: 
     """The forger makes the inventory of the version's files fit: only the points themselves give it away."""
     forge_point(copied.workspace, point_of(copied.workspace, MINUTES, 2), **forgery)
     found = look(copied.workspace)
-    assert found.keys() == {"points_exact", "version_sealed"}
+    moved = {"served_coverage"} if "page_number" in forgery.get("payload", {}) else set()
+    assert found.keys() == {"points_exact", "version_sealed", *moved}
     assert found["points_exact"] == {(MINUTES, 2)}
 
 
@@ -304,8 +353,8 @@ def test_merging_keeps_the_failures_of_all_batches() -> None:
 def test_an_examination_says_whether_it_passed(archive: Archive) -> None:
     found = examine(archive.workspace, "v000002")
     warned = Verdict("x", Outcome.WARN, "hm")
-    assert Examination(found.record, (*found.verdicts, warned), found.ledger, 0.0).passed
-    assert not Examination(found.record, (Verdict("x", Outcome.FAIL, "no"),), found.ledger, 0.0).passed
+    assert Examination(found.record, (*found.verdicts, warned), found.ledger, None, 0.0).passed
+    assert not Examination(found.record, (Verdict("x", Outcome.FAIL, "no"),), found.ledger, None, 0.0).passed
 
 
 def test_a_sparse_vector_is_part_of_the_point(archive: Archive) -> None:

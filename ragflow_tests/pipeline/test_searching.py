@@ -1,4 +1,4 @@
-"""Searching the live version: fusion, filters, doubles."""
+"""Searching a version: fusion, filters, doubles."""
 
 from __future__ import annotations
 
@@ -175,6 +175,33 @@ def test_many_queries_embedded_together_find_what_each_finds_alone(searcher: Sea
     for query, vector in zip(queries, searcher.embed(queries), strict=True):
         together = searcher.search_with(query, vector, top=3, mode=SearchMode.HYBRID)
         assert [hit.point_id for hit in together] == [hit.point_id for hit in searcher.search(query, top=3)]
+
+
+def test_a_version_that_is_not_live_can_be_searched(archive: Archive) -> None:
+    with Searcher(archive.workspace, "v000001") as before, Searcher(archive.workspace, "v000002") as now:
+        assert (before.version, before.count(), now.count()) == ("v000001", 8, 10)
+        (old, *_), (new, *_) = (one.search("windmill barley three villages") for one in (before, now))
+        assert {old.collection_version, new.collection_version} == {"v000001", "v000002"}
+        assert LATER not in {old.document["key"], *old.also_in}
+        assert LATER in {new.document["key"], *new.also_in}
+        assert [one.holds(LATER) for one in (before, now)] == [False, True]
+        assert now.holds(REPORT)
+        assert not now.holds("inbox/report")
+    with pytest.raises(NotFoundError, match="v000009"):
+        Searcher(archive.workspace, "v000009")
+
+
+def test_groups_are_what_hits_are_made_of(searcher: Searcher) -> None:
+    query = "windmill barley three villages"
+    groups = searcher.groups(query, searcher.embed([query])[0])
+    hits = searcher.search(query)
+    assert [str(group[0].id) for group in groups[:10]] == [hit.point_id for hit in hits]
+    assert sorted((point.payload["document_key"], point.payload["page_number"]) for point in groups[0]) == [
+        (TWIN, 3),
+        (LATER, 1),
+        (REPORT, 3),
+    ]
+    assert {point.payload["text"] for point in groups[0]} == {WINDMILL}
 
 
 def test_nothing_live_is_said_with_what_to_do(workspace: Workspace) -> None:

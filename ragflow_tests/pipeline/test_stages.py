@@ -14,10 +14,10 @@ from ragflow.model.fingerprints import sha256_text
 from ragflow.ocr.options import ReadingOptions
 from ragflow.pipeline import chunks, embeddings, ocr_text
 from ragflow.pipeline.batch_checks import CHECK_NAMES, check_batches, check_stage
-from ragflow.pipeline.examination import stale_stage
 from ragflow.pipeline.ingest import MATERIALIZE, pending_batches
 from ragflow.pipeline.overview import status
 from ragflow.pipeline.stages import STAGES, StageReport
+from ragflow.pipeline.staleness import stale_stage
 from ragflow.pipeline.workspace import Workspace
 from ragflow_tests.pipeline.archive import (
     LAVOIR,

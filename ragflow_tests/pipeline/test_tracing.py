@@ -47,12 +47,14 @@ def test_every_link_of_an_untouched_point_holds(archive: Archive) -> None:
     assert broken(found) == set()
     assert (found.version, found.present, found.payload["text"]) == ("v000002", True, QUARRY)
     assert [link.name for link in found.links] == [
+        "point",
         "vector",
         "payload text",
         "chunk",
         "chunk on its page",
         "page text",
         "words",
+        "text layer",
         "document bytes",
     ]
     assert [word["text"] for word in found.words] == QUARRY.split()
@@ -76,7 +78,7 @@ def test_a_tampered_page_text_breaks_its_links(copied: Archive) -> None:
 def test_a_tampered_chunk_breaks_its_link(copied: Archive) -> None:
     point = find(copied.workspace)
     tamper(copied.workspace, "chunks", copied.first, "chunks", edited("text", {QUARRY: ORCHARD}))
-    assert broken(trace(copied.workspace, point)) == {"chunk"}
+    assert broken(trace(copied.workspace, point)) == {"chunk", "point"}
 
 
 @pytest.mark.parametrize(("column", "values"), [("text", {"granite": "marble"}), ("confidence", {1.0: 0.5})])
@@ -95,7 +97,7 @@ def test_rows_that_are_gone_break_their_links(copied: Archive) -> None:
     for asset, table in (("ocr_text", "page_texts"), ("ocr_text", "words"), ("chunks", "chunks")):
         tamper(copied.workspace, asset, copied.first, table, emptied)
     found = trace(copied.workspace, point)
-    assert broken(found) == {"chunk", "chunk on its page", "page text", "words"}
+    assert broken(found) == {"point", "chunk", "chunk on its page", "page text", "words", "text layer"}
     assert found.words == ()
 
 
@@ -108,7 +110,7 @@ def test_tampered_bytes_break_their_link(copied: Archive) -> None:
 def test_a_tampered_payload_breaks_its_links(copied: Archive) -> None:
     point = find(copied.workspace)
     forge_point(copied.workspace, point, payload={"text": ORCHARD})
-    assert broken(trace(copied.workspace, point)) == {"payload text"}
+    assert broken(trace(copied.workspace, point)) == {"payload text", "point"}
     forge_point(copied.workspace, point, payload={"char_end": 5})
     assert "chunk on its page" in broken(trace(copied.workspace, point))
 
@@ -116,7 +118,7 @@ def test_a_tampered_payload_breaks_its_links(copied: Archive) -> None:
 def test_a_tampered_vector_breaks_its_link(copied: Archive) -> None:
     point = find(copied.workspace)
     forge_point(copied.workspace, point, turn=True)
-    assert broken(trace(copied.workspace, point)) == {"vector"}
+    assert broken(trace(copied.workspace, point)) == {"vector", "point"}
 
 
 @pytest.mark.parametrize("field", ["document_sha256", "batch", "chunk_index", "page_index", "words_sha256"])

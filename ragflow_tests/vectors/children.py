@@ -10,8 +10,11 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from ragflow.errors import CheckFailedError
+from ragflow.vectors import edge
 from ragflow.vectors.edge import EdgeVersionStore
 from ragflow.vectors.protocols import CollectionSettings
+from ragflow.vectors.server import ServerVersionStore
+from ragflow.vectors.server_options import ServerOptions
 from ragflow_tests.vectors.builders import DIMENSION, MOVED_AT, hashes, make_points
 
 
@@ -23,6 +26,17 @@ def build_for_ever(root: Path, answer: Connection) -> None:
             writer.upsert(make_points(500, first=first))
             first += 500
             answer.send(first)
+
+
+def load_and_hang(root: Path, folder: Path, answer: Connection) -> None:
+    """Load a snapshot as v000002, and stop shortly before it is complete, until killed."""
+
+    def hang(_: Path) -> None:
+        answer.send("loaded")
+        time.sleep(600)
+
+    edge.sync_tree = hang  # type: ignore[assignment]
+    EdgeVersionStore(root).load_snapshot("v000002", folder)
 
 
 def move_alias(root: Path, version: str, rounds: int, barrier: Barrier, answer: Connection) -> None:
@@ -55,3 +69,13 @@ def search_live(root: Path, rounds: int, answer: Connection) -> None:
             hits = [[hit.id for hit in reader.search_dense(query.dense, 3)] for query in queries]
             seen.append((alias.version, reader.count(), hits, len(hashes(next(reader.scroll(50))))))
     answer.send(seen)
+
+
+def build_on_server(options: ServerOptions, answer: Connection) -> None:
+    """As :func:`build_for_ever`, on a server."""
+    with ServerVersionStore(options).create("v000002", CollectionSettings(DIMENSION)) as writer:
+        first = 0
+        while True:
+            writer.upsert(make_points(500, first=first))
+            first += 500
+            answer.send(first)

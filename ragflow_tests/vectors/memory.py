@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import orjson
 
-from ragflow.errors import CheckFailedError, NotFoundError, UsageError
+from ragflow.errors import CheckFailedError, IntegrityError, NotFoundError, UsageError
+from ragflow.model.fingerprints import sha256_hex
 from ragflow.model.points import Float32Array, Point, SparseVector
 from ragflow.vectors.checking import check_limit, check_points, check_query, check_sparse_query, check_where
 from ragflow.vectors.folders import check_version_name
@@ -138,6 +142,14 @@ class MemoryVersionStore:
         self.building: set[str] = set()
         self._alias: AliasRecord | None = None
 
+    @property
+    def engine(self) -> str:
+        return "memory"
+
+    @property
+    def engine_version(self) -> str:
+        return "1"
+
     def versions(self) -> list[str]:
         return sorted(self.complete)
 
@@ -157,6 +169,31 @@ class MemoryVersionStore:
             raise UsageError(f"{version} is complete.")
         self.building.add(version)
         return MemoryWriter(points, settings, self, version)
+
+    def check_files(self, version: str) -> None:
+        self._find(version)
+
+    def save_snapshot(self, version: str, folder: Path) -> list[str]:
+        found = self._find(version)
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty.")
+        folder.mkdir(parents=True, exist_ok=True)
+        content = pickle.dumps(found)
+        (folder / "points.pickle").write_bytes(content)
+        (folder / "complete.json").write_text(f'{{"engine":"memory","sha256":"{sha256_hex(content)}"}}')
+        return ["complete.json", "points.pickle"]
+
+    def load_snapshot(self, version: str, folder: Path) -> None:
+        with self._start({}, version, CollectionSettings(1)) as writer:
+            try:
+                record = orjson.loads((folder / "complete.json").read_bytes())
+                content = (folder / "points.pickle").read_bytes()
+                if (record["engine"], record["sha256"]) != ("memory", sha256_hex(content)):
+                    raise ValueError("of another engine, or changed")
+            except (OSError, ValueError, KeyError) as error:
+                raise IntegrityError(f"{folder} is damaged: {error}.") from error
+            writer.points, writer.settings_used = pickle.loads(content)
+            writer.finish()
 
     def _find(self, version: str) -> tuple[Points, CollectionSettings]:
         if check_version_name(version) not in self.complete:
@@ -191,6 +228,11 @@ class MemoryVersionStore:
         if self._alias is None or current != version:
             self._alias = AliasRecord(LIVE_ALIAS, version, current, moved_at)
         return self._alias
+
+    def drop_alias(self, *, expected: str) -> None:
+        if self._alias is None or self._alias.version != expected:
+            raise CheckFailedError(f"Not at {expected}.")
+        self._alias = None
 
 
 def _meets(held: Any, asked: str | int | bool) -> bool:

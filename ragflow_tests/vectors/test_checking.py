@@ -97,3 +97,21 @@ def test_names_of_versions() -> None:
     for number in (-1, 1_000_000):
         with pytest.raises(UsageError):
             version_name(number)
+
+
+def test_later_settings_leave_older_archives_as_they_are() -> None:
+    older = {"dimension": 16, "hnsw_m": 16, "hnsw_ef_construct": 100, "index_from_points": 50_000}
+    settings = CollectionSettings(16)
+    assert settings.to_dict() == older
+    assert settings.fingerprint_parts() == {**older, "distance": "cosine"}
+    assert list(settings.fingerprint_parts()) == [*older, "distance"]
+    for name, value in {"quantization": "int8", "shards": 2, "replicas": 2, "text_index": True}.items():
+        changed = replace(settings, **{name: value})
+        assert changed.to_dict() == {**older, name: value}
+        assert CollectionSettings(**changed.to_dict()) == changed
+
+
+@pytest.mark.parametrize("wrong", [{"quantization": "int4"}, {"shards": 0}, {"replicas": 1.0}, {"text_index": 1}])
+def test_refuses_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong))):
+        CollectionSettings(16, **wrong)

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pytest
 
-from ragflow.errors import CheckFailedError, IntegrityError, NotFoundError
+from ragflow.errors import CheckFailedError, IntegrityError, NotFoundError, UsageError
 from ragflow.vectors.edge import EdgeVersionStore
 from ragflow.vectors.protocols import CollectionSettings
 from ragflow_tests.vectors import children
@@ -302,3 +302,94 @@ def test_views_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
         assert reader.count() == 3
     assert list((tmp_path / "views").iterdir()) == []
     assert not (root / "views").exists()
+
+
+def test_a_load_that_is_cut_off_leaves_no_version(
+    store: EdgeVersionStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = make_points(30)
+    build(store, "v000001", points)
+    store.save_snapshot("v000001", tmp_path / "copy")
+
+    def stop(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ragflow.vectors.edge.sync_tree", stop)
+        with pytest.raises(KeyboardInterrupt):
+            store.load_snapshot("v000002", tmp_path / "copy")
+    assert store.versions() == ["v000001"]
+    assert [path.name for path in (root / "versions").iterdir()] == ["v000001"]
+    assert list((root / "views").iterdir()) == []
+
+    ours, theirs = SPAWN.Pipe()
+    child = SPAWN.Process(target=children.load_and_hang, args=(root, tmp_path / "copy", theirs))
+    child.start()
+    ours.recv()
+    child.kill()
+    child.join()
+    assert (root / "versions" / "v000002" / "shard").is_dir() and store.versions() == ["v000001"]
+    store.load_snapshot("v000002", tmp_path / "copy")
+    with store.open("v000002") as reader:
+        assert hashes(everything(reader)) == hashes(points)
+
+
+def test_a_snapshot_with_another_number_of_points_makes_no_version(
+    store: EdgeVersionStore, root: Path, tmp_path: Path
+) -> None:
+    build(store, "v000001", make_points(30))
+    store.save_snapshot("v000001", tmp_path / "copy")
+    record = tmp_path / "copy" / "complete.json"
+    record.write_bytes(orjson.dumps({**orjson.loads(record.read_bytes()), "points": 31}))
+    with pytest.raises(IntegrityError, match=r"30 points.*31"):
+        store.load_snapshot("v000002", tmp_path / "copy")
+    assert [path.name for path in (root / "versions").iterdir()] == ["v000001"]
+
+
+def test_a_damaged_version_is_not_saved(store: EdgeVersionStore, root: Path, tmp_path: Path) -> None:
+    build(store, "v000001", make_points(30))
+    (file,) = (root / "versions" / "v000001").rglob("chunk_0.mmap")
+    state = file.stat()
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(IntegrityError, match=r"chunk_0\.mmap"):
+        store.save_snapshot("v000001", tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("asked", [{"shards": 2}, {"replicas": 3}])
+def test_what_only_a_server_can_do_is_refused(store: EdgeVersionStore, root: Path, asked: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="embedded") as caught:
+        store.create("v000001", CollectionSettings(DIMENSION, **asked))
+    assert "Qdrant server" in caught.value.remedy
+    assert not (root / "versions").exists()
+
+
+@pytest.mark.parametrize("quantization", ["int8", "binary"])
+def test_quantized_vectors_find_and_whole_ones_score(store: EdgeVersionStore, quantization: str) -> None:
+    dimension = 256
+    settings = CollectionSettings(dimension, index_from_points=500, quantization=quantization)  # type: ignore[arg-type]
+    points = make_points(1500, dimension=dimension)
+    build(store, "v000001", points, settings)
+    with store.clone("v000001", "v000002", settings) as writer:
+        writer.finish()
+    assert store.settings("v000002") == settings
+    exact = {point.id: point.dense.astype(np.float64) for point in points}
+    with store.open("v000002") as reader:
+        assert hashes(everything(reader)) == hashes(points)
+        for point, noise in zip(points[::50], unit_vectors(30, seed=7, dimension=dimension), strict=True):
+            query = point.dense + np.float32(0.5) * noise
+            hits = reader.search_dense(query, 10)
+            assert hits[0].id == point.id
+            scores = [float(exact[hit.id] @ query / np.linalg.norm(query)) for hit in hits]
+            assert [hit.score for hit in hits] == pytest.approx(scores, abs=1e-5)
+
+
+def test_words_can_be_indexed(store: EdgeVersionStore) -> None:
+    settings = CollectionSettings(DIMENSION, text_index=True)
+    points = make_points(20)
+    build(store, "v000001", points, settings)
+    with store.open("v000001") as reader:
+        hits = reader.search_dense(points[0].dense, 20, {"text": points[7].payload["text"]})
+        assert [hit.id for hit in hits] == [points[7].id]
+        assert hashes(everything(reader)) == hashes(points)

@@ -7,7 +7,7 @@ from ragflow.defs.failures import translated
 from ragflow.defs.metadata import check_result
 from ragflow.defs.resources import ArchiveResource
 from ragflow.pipeline.collection import build_candidate
-from ragflow.pipeline.examination import sealed
+from ragflow.pipeline.sealing import read_and_check_seal
 
 
 @dg.asset_check(
@@ -19,5 +19,5 @@ from ragflow.pipeline.examination import sealed
 def version_sealed(archive: ArchiveResource) -> dg.AssetCheckResult:
     with translated():
         workspace = archive.workspace()
-        verdict = sealed(workspace, build_candidate(workspace).record)
+        verdict = read_and_check_seal(workspace, build_candidate(workspace).record)
     return check_result(verdict, "vector_collection", blocking=True)

@@ -1,0 +1,112 @@
+"""Ask a version questions whose answers are known.
+
+The gate asks the candidate and the live version; canaries ask whatever the alias names.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ragflow.errors import BadInputError, IntegrityError
+from ragflow.model.batches import fold
+from ragflow.model.questions import Question
+from ragflow.model.releases import VersionRecord
+from ragflow.pipeline.progress import report
+from ragflow.pipeline.searching import Searcher
+from ragflow.pipeline.workspace import Workspace
+from ragflow.quality.readiness import Answer, Answers
+from ragflow.quality.retrieval import Place, score
+
+log = logging.getLogger(__name__)
+
+PROBES = 8
+"""Points by which a version shows which model made it."""
+SAME_MODEL = 0.99
+"""Least cosine between vectors that one model made of one text, in whatever precision."""
+
+
+def ask(workspace: Workspace, questions: Sequence[Question], version: str | None = None) -> Answers:
+    """Ask a version all questions, as people search: both kinds of vectors, fused.
+
+    Args:
+        version: None: whatever the alias names.
+
+    Raises:
+        NotFoundError: there is no such version, or nothing is live.
+        IntegrityError: the version is damaged.
+        UsageError: the version was made by a model whose vectors have another length; see :func:`same_model`.
+    """
+    with Searcher(workspace, version) as searcher:
+        documents = {target.document_key for question in questions for target in question.targets}
+        here = {key for key in sorted(documents) if searcher.holds(key)}
+        answerable = [q for q in questions if any(target.document_key in here for target in q.targets)]
+        vectors = searcher.embed([question.text for question in answerable])
+        if answerable:
+            searcher.groups(answerable[0].text, vectors[0])  # what is loaded with the first search is not its time
+        answers = []
+        for number, (question, vector) in enumerate(zip(answerable, vectors, strict=True), start=1):
+            started = time.perf_counter()
+            groups = searcher.groups(question.text, vector)
+            milliseconds = round((time.perf_counter() - started) * 1000, 3)
+            found = tuple(tuple(sorted({_place(point.payload) for point in group})) for group in groups)
+            targets = tuple(target for target in question.targets if target.document_key in here)
+            answers.append(Answer(question, targets, found, score(targets, found), milliseconds))
+            report("ask questions", number, len(answerable))
+        asked = set(answerable)
+        return Answers(
+            version=searcher.version,
+            points=searcher.count(),
+            answers=tuple(answers),
+            unanswerable=tuple(question for question in questions if question not in asked),
+        )
+
+
+def _place(payload: Mapping[str, Any]) -> Place:
+    """Say where a hit stands; a payload that was tampered with stands nowhere, and other checks name it."""
+    page = payload.get("page_number")
+    return str(payload.get("document_key")), page if isinstance(page, int) else 0
+
+
+def same_model(workspace: Workspace, version: str) -> bool:
+    """Whether a version can be asked to compare with: the embedding model that is configured now made its vectors.
+
+    Some of its texts are embedded again and held against the vectors that it has for them. True if it has no points,
+    False if it is damaged: what is to take its place must not fail for that.
+
+    Raises:
+        NotFoundError: there is no such version.
+    """
+    if workspace.versions().settings(version).dimension != workspace.dense().dimension:
+        return False
+    try:
+        with workspace.versions().open(version) as reader:
+            points = next(reader.scroll(PROBES), [])
+    except IntegrityError as error:
+        log.warning("a damaged version is not asked", extra={"version": version, "problem": error.message})
+        return False
+    texts = [str(point.payload.get("text")) for point in points]
+    try:
+        dense = workspace.dense().encode(texts)
+    except BadInputError:
+        # A text that is too long for this model was cut for another one.
+        return False
+    sparse = workspace.sparse().encode(texts, [str(point.payload.get("language")) for point in points])
+    return all(
+        float(np.dot(point.dense, vector)) >= SAME_MODEL and np.array_equal(point.sparse.indices, terms.indices)
+        for point, vector, terms in zip(points, dense, sparse, strict=True)
+    )
+
+
+def documents_in(workspace: Workspace, record: VersionRecord) -> frozenset[str]:
+    """Return the keys of the documents that a version was built for.
+
+    Raises:
+        IntegrityError: a manifest is damaged.
+    """
+    corpus = fold(manifest for manifest in workspace.home.manifests.all() if manifest.key in record.batches)
+    return frozenset(key for key, state in corpus.documents.items() if state.sha256 is not None)
