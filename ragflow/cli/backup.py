@@ -81,6 +81,8 @@ def backup_text(report: BackupReport) -> str:
     ]
     if report.removed:
         lines.append(f"Removed:   {', '.join(report.removed)}")
+    if report.holding_forgotten:
+        lines.append(f"Forgotten: documents that are forgotten here are still in {', '.join(report.holding_forgotten)}")
     if report.swept is not None:
         lines.append(f"Swept:     {report.swept.objects} objects, {report.swept.size} bytes")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 import ragflow
-from ragflow.cli import archive, demo, dev, find, models
+from ragflow.cli import adopt, archive, demo, dev, find, models
 from ragflow.cli import backup as safe
 from ragflow.cli import forget as gone
 from ragflow.cli import ocr as single
@@ -64,6 +64,7 @@ app.command()(safe.backup)
 app.command()(safe.restore)
 app.command()(clear.prune)
 app.command()(gone.forget)
+app.command()(adopt.adopt)
 app.add_typer(kept_out.quarantine)
 app.add_typer(models.models)
 app.command()(demo.demo)

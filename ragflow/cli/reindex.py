@@ -57,7 +57,7 @@ def reindex_text(answer: dict[str, Any]) -> str:
     lines += [
         f"Cost:      at most {plan['pages_to_read']} of {plan['pages']} pages read again, about {plan['embeddings']}"
         f" texts embedded in {plan['seconds']:.0f} s",
-        f"Effect:    about {plan['chunks']} points, {plan['size_after'] / MEBI:.1f} MiB beside the"
+        f"Effect:    about {plan['points']} points, {plan['size_after'] / MEBI:.1f} MiB beside the"
         f" {plan['size_bytes'] / MEBI:.1f} MiB of the live version",
     ]
     if answer["dry_run"]:

@@ -172,7 +172,7 @@ def ask_for_reindex(context: dg.OpExecutionContext, archive: ArchiveResource) ->
             "pages_to_read": plan.pages_to_read,
             "embeddings": plan.embeddings,
             "seconds": plan.seconds,
-            "points": plan.chunks,
+            "points": plan.points,
             "size_after": plan.size_after,
         }
     )

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ from ragflow.pipeline.release import live_version
 from ragflow.pipeline.sealing import newest_release, version_sealed
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.backups import BackupTarget, Swept, newest_first, open_target
+from ragflow.store.forgotten import Kind
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class BackupReport:
         verdicts: of the proof; all passed.
         removed: backups that retention removed.
         swept: objects that were removed with them; None if nothing was to be swept, or a backup was being written.
+        holding_forgotten: other backups of the target that hold documents which have been forgotten here.
     """
 
     target: str
@@ -91,6 +93,7 @@ class BackupReport:
     verdicts: tuple[Verdict, ...]
     removed: tuple[str, ...]
     swept: Swept | None
+    holding_forgotten: tuple[str, ...]
     seconds: float
 
 
@@ -168,8 +171,19 @@ def back_up(
         verdicts=proof.verdicts,
         removed=removed,
         swept=swept,
+        holding_forgotten=_holding(place, workspace.home.absences.contents(Kind.FORGOTTEN)),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def _holding(place: BackupTarget, forgotten: frozenset[str]) -> tuple[str, ...]:
+    """Return the backups that hold one of these contents."""
+    found = []
+    for name in place.names() if forgotten else ():
+        with suppress(IntegrityError):  # of a damaged manifest nothing can be told; the list shows it as bad
+            if any(file.sha256 in forgotten for file in place.manifest(name).files):
+                found.append(name)
+    return tuple(found)
 
 
 def list_backups(target: str) -> list[BackupEntry]:

@@ -127,7 +127,7 @@ def damaged_objects(
 def put_records(target: BackupTarget, manifest: BackupManifest, root: Path) -> None:
     """Write the small files of a backup, which say what else there must be, below ``root``."""
     for file in manifest.of(Part.HOME):
-        if file.path.endswith(".json"):
+        if file.path.endswith((".json", ".jsonl")):
             fetch_file(target, file, root / file.path)
 
 

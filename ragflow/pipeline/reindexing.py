@@ -48,7 +48,7 @@ class ReindexPlan:
         stale: stage → batches that begin again there.
         pages: indexed pages; ``pages_to_read`` of them are at home in batches whose reading is stale: so many are read
             again at most.
-        chunks: points that the new version will have, about.
+        points: that the new version will have, about.
         embeddings: texts to be embedded, about.
         seconds: that embedding takes on this machine, by a sample; reading is not in it.
         size_bytes: of the live version; ``size_after`` what the new one will take, about. Both are kept.
@@ -59,7 +59,7 @@ class ReindexPlan:
     stale: Mapping[str, int]
     pages: int
     pages_to_read: int
-    chunks: int
+    points: int
     embeddings: int
     seconds: float
     size_bytes: int
@@ -90,6 +90,9 @@ def plan_reindex(workspace: Workspace) -> ReindexPlan:
     standing = {key: _rows(workspace, CHUNKS, key) for key in record.batches if key not in again}
     fresh = round(per_page * sum(_indexed(workspace, key) for key in again))
     chunks = sum(standing.values()) + fresh
+    # A content under several names has points for each, so points are reckoned from those that there are.
+    before = sum(_rows(workspace.at(record), CHUNKS, key) for key in record.batches)
+    points = round(record.points * chunks / before) if before else chunks
     embeddings = fresh + sum(count for key, count in standing.items() if stale.get(key) == EMBEDDINGS)
     seconds = _seconds(workspace, texts, embeddings)
     size = workspace.versions().size_bytes(live)
@@ -100,11 +103,11 @@ def plan_reindex(workspace: Workspace) -> ReindexPlan:
         stale=dict(Counter(stale.values())),
         pages=pages,
         pages_to_read=to_read,
-        chunks=chunks,
+        points=points,
         embeddings=embeddings,
         seconds=seconds,
         size_bytes=size,
-        size_after=round(size * dimension * chunks / record.points) if record.points else size,
+        size_after=round(size * dimension * points / record.points) if record.points else size,
     )
 
 

@@ -19,6 +19,7 @@ from ragflow.model.fingerprints import sha256_hex
 from ragflow.model.releases import IN_BOTH, Decision, ReleaseRecord, VersionRecord
 from ragflow.pipeline.backup_sources import kept_name
 from ragflow.store.blobs import hash_file
+from ragflow.store.forgotten import Kind
 from ragflow.store.home import Home
 from ragflow.store.tables import RECORD
 
@@ -66,6 +67,14 @@ class _Findings:
         else:
             self.left.append(file.path)
 
+    def judge_list(self, file: BackupFile, at: Path, content: bytes) -> None:
+        """Note whether a list that only grows is to be written: one that has gone on from there is intact."""
+        mine = at.read_bytes() if at.exists() else b""
+        if mine.startswith(content):
+            self.intact += 1
+        else:
+            self.judge(file, at, replaceable=content.startswith(mine))
+
 
 def make_plan(
     home: Home, backup: Home, files: Mapping[str, BackupFile], record: VersionRecord, live: str | None, name: str
@@ -81,9 +90,11 @@ def make_plan(
 
     Raises:
         BadInputError: the home holds another archive, or another history of this one.
-        CheckFailedError: the alias has been lost while the version is still there.
+        CheckFailedError: the alias has been lost while the version is still there, or the backup holds what was
+            forgotten here.
     """
     check_same_archive(home, backup, record)
+    _check_nothing_forgotten(home, backup, name)
     found = _Findings()
     newest = {}
     for path, file in files.items():
@@ -94,8 +105,8 @@ def make_plan(
             found.judge(file, at, replaceable=not path.endswith(".json") or _is_damaged_kept(home, path))
             if path.endswith(".json") and _newest_is_lost(home, files, path):
                 newest[str(PurePosixPath(path).with_name(RECORD))] = (backup.root / path).read_bytes()
-        elif kind == "rereads":
-            found.judge(file, at, replaceable=_is_beginning(at, backup.root / path))
+        elif kind in ("rereads", "forgotten"):
+            found.judge_list(file, at, (backup.root / path).read_bytes())
         elif kind not in ("manifests", "releases"):
             found.judge(file, at, replaceable=False)
     first = tuple(found.wanted.values())
@@ -159,6 +170,21 @@ def _check_unknown(home: Home, record: VersionRecord) -> None:
         )
 
 
+def _check_nothing_forgotten(home: Home, backup: Home, name: str) -> None:
+    """Refuse a backup that would bring back what was forgotten here after it was made.
+
+    Raises:
+        CheckFailedError: it would.
+    """
+    since = home.absences.contents(Kind.FORGOTTEN) - backup.absences.contents(Kind.FORGOTTEN)
+    held = {change.sha256 for manifest in _sound_manifests(backup) for change in manifest.documents} & since
+    if held:
+        raise CheckFailedError(
+            f"Backup {name} holds {len(held)} contents that have been forgotten here since it was made.",
+            remedy="Restore a backup that was made after that, and remove the older ones.",
+        )
+
+
 def _sound_manifests(home: Home) -> list[BatchManifest]:
     found = []
     for path in sorted(home.manifests.root.glob("*.json")):
@@ -201,10 +227,6 @@ def _newest_is_lost(home: Home, files: Mapping[str, BackupFile], path: str) -> b
     broken = (newest.files[table] for table in tables.damage(newest))
     known = {file.sha256 for other, file in files.items() if other.startswith(f"tables/{asset}/{batch}/")}
     return any(file.sha256 not in known for file in broken)
-
-
-def _is_beginning(at: Path, of: Path) -> bool:
-    return at.exists() and of.read_bytes().startswith(at.read_bytes())
 
 
 def _is_wrong_record(home: Home, backup: Home, version: str) -> bool:

@@ -30,6 +30,7 @@ from ragflow.pipeline.sealing import version_sealed
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.atomic import replacing, write_bytes
 from ragflow.store.backups import BackupTarget, newest_first, open_target
+from ragflow.store.forgotten import Kind
 from ragflow.store.home import Home
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def restore(
     Raises:
         NotFoundError: there is no such backup.
         IntegrityError: the backup is damaged; nothing was written.
-        CheckFailedError: the backup is not proven; nothing was written.
+        CheckFailedError: the backup is not proven, or holds what was forgotten here; nothing was written.
         BadInputError: the home holds another archive; nothing was written.
     """
     started = time.monotonic()
@@ -189,6 +190,8 @@ class _Restore:
         for path, data in plan.newest.items():
             self._count(self._home.root / path)
             write_bytes(self._home.root / path, data)
+        gone = self._records.absences.contents(Kind.FORGOTTEN)
+        self._home.absences.add(gone, Kind.FORGOTTEN, f"It is so in the backup {self._manifest.name}.")
         version, loaded = self._version()
         if plan.withdrawal is not None:
             self._home.releases.append(plan.withdrawal)

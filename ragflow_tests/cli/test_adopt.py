@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ragflow.cli import adopt as command
-from ragflow.cli.main import app, main
+from ragflow.cli.main import main
 from ragflow_tests.pipeline.exports import export, library, point, unit
 from ragflow_tests.vectors.foreign_server import ForeignServer
 
@@ -33,8 +32,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     """Return a function that runs ``ragflow adopt`` with a home below ``tmp_path``."""
     monkeypatch.setenv("RAGFLOW_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("QDRANT_API_KEY", raising=False)
-    if not any(known.callback is command.adopt for known in app.registered_commands):
-        app.command()(command.adopt)
 
     def call(*arguments: str | Path) -> Answer:
         with pytest.raises(SystemExit) as ended:

@@ -67,12 +67,20 @@ class Archive:
         return made
 
     def run(
-        self, job: str, partition: str | None = None, assets: Sequence[str] | None = None
+        self,
+        job: str,
+        partition: str | None = None,
+        assets: Sequence[str] | None = None,
+        config: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job, or some of its assets, to its end; a failure is returned, not raised."""
         selection = [dg.AssetKey(name) for name in assets] if assets is not None else None
         return defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance, partition_key=partition, asset_selection=selection, raise_on_error=False
+            instance=self.instance,
+            partition_key=partition,
+            asset_selection=selection,
+            run_config=config,
+            raise_on_error=False,
         )
 
     def ingest(self) -> tuple[str, ...]:

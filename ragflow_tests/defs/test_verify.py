@@ -29,7 +29,7 @@ def test_a_sound_archive_verifies(released: Archive) -> None:
     metadata = output.step_output_data.metadata
     assert metadata["version"].value == "v000001"
     assert metadata["points"].value == 3
-    assert "| points_exact | pass |" in str(metadata["verdicts"].value)
+    assert "| version_sealed | pass |" in str(metadata["verdicts"].value)
 
 
 def test_a_tampered_archive_does_not(released: Archive) -> None:

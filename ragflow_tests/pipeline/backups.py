@@ -16,6 +16,8 @@ from ragflow.model.backups import BackupFile, BackupManifest, BackupProof, Part,
 from ragflow.model.fingerprints import sha256_hex
 from ragflow.model.verdicts import Outcome, Verdict
 from ragflow.pipeline.backing_up import back_up
+from ragflow.pipeline.verification import verify
+from ragflow.pipeline.workspace import Workspace
 from ragflow.store.backups import BackupTarget, open_target
 from ragflow_tests.pipeline.archive import Archive
 
@@ -60,6 +62,23 @@ def with_content(target: BackupTarget, manifest: BackupManifest, file: BackupFil
     target.ensure(digest, len(content), content)
     other = replace(file, sha256=digest, size=len(content), object=digest, stored=len(content))
     return replace(manifest, files=tuple(other if one == file else one for one in manifest.files))
+
+
+def decisions(workspace: Workspace) -> list[tuple[str, str, str | None]]:
+    return [(r.version, str(r.decision), r.replaced) for r in workspace.home.releases.all()]
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    """Return every file of a home that says something; locks and views do not."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not {"locks", "views", "dagster"} & set(path.relative_to(root).parts)
+    }
+
+
+def is_sound(workspace: Workspace, *, deep: bool = False) -> bool:
+    return verify(workspace, deep=deep).passed
 
 
 def run_killed(code: str, *arguments: str | Path) -> None:

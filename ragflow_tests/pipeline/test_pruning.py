@@ -109,11 +109,13 @@ class Long:
     Attributes:
         gone: content of a document that only the oldest two versions have.
         rejected: a candidate that the gate refused.
+        blob: a file with the bytes of ``gone`` that no test prunes.
     """
 
     workspace: Workspace
     gone: str
     rejected: str
+    blob: Path
 
     @property
     def home(self) -> Home:
@@ -135,7 +137,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Long:
     shorter = replace(workspace, target_tokens=40)
     assert ingest(shorter).version == "v000005"
     assert ingest(workspace).version == "v000006"
-    return Long(workspace, gone, "v000004")
+    return Long(workspace, gone, "v000004", workspace.home.blobs.path(gone))
 
 
 @pytest.fixture
@@ -270,8 +272,7 @@ def test_a_pruned_version_cannot_be_gone_back_to(long: Long) -> None:
 def test_bytes_that_come_back_are_stored_again_and_must_stay_then(long: Long) -> None:
     workspace = long.workspace
     prune(workspace, ALL)
-    put(workspace, "again.pdf", "x")
-    shutil.copy(archive_blob(long), long.home.inbox / "again.pdf")
+    shutil.copy(long.blob, long.home.inbox / "again.pdf")
     settle(long.home.inbox / "again.pdf", 90.0)
     assert ingest(workspace).decision == "promoted"
     assert long.home.blobs.has(long.gone) and long.home.absences.kind_of(long.gone) is Kind.RETURNED
@@ -281,19 +282,6 @@ def test_bytes_that_come_back_are_stored_again_and_must_stay_then(long: Long) ->
     put(workspace, "other.pdf", "One more page.")
     refused = ingest(workspace)
     assert refused.decision == "rejected" and "blobs_intact" in failed(refused.verdicts)
-
-
-def archive_blob(long: Long) -> Path:
-    """Return a file with the bytes that were pruned: the template still has them."""
-    return TEMPLATE_BLOBS[long.gone]
-
-
-TEMPLATE_BLOBS: dict[str, Path] = {}
-
-
-@pytest.fixture(autouse=True)
-def _remember(template: Long) -> None:
-    TEMPLATE_BLOBS[template.gone] = template.home.blobs.path(template.gone)
 
 
 def test_the_gate_lets_the_next_release_through(long: Long) -> None:

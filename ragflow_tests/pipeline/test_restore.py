@@ -13,6 +13,7 @@ import pytest
 from ragflow.errors import BadInputError, CheckFailedError, IntegrityError, NotFoundError
 from ragflow.model.backups import Part
 from ragflow.model.fingerprints import canonical_json
+from ragflow.model.reading import Effort
 from ragflow.pipeline.backing_up import back_up
 from ragflow.pipeline.release import judge, live_version
 from ragflow.pipeline.restoring import restore
@@ -20,6 +21,8 @@ from ragflow.pipeline.searching import Hit, Searcher
 from ragflow.pipeline.verification import verify
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.backups import BackupTarget
+from ragflow.store.forgotten import Kind
+from ragflow.store.rereads import Reread
 from ragflow_tests.pipeline.archive import (
     LATER,
     Archive,
@@ -35,11 +38,13 @@ from ragflow_tests.pipeline.archive import (
 from ragflow_tests.pipeline.backups import (
     NAME,
     copied_backup,
+    decisions,
     files_like,
     forge,
+    is_sound,
     object_path,
-    run_killed,
     shared_backup,
+    snapshot,
     with_content,
 )
 
@@ -65,23 +70,6 @@ def empty(tmp_path: Path) -> Workspace:
 def hits(workspace: Workspace) -> list[list[Hit]]:
     with Searcher(workspace) as searcher:
         return [searcher.search(query) for query in QUERIES]
-
-
-def decisions(workspace: Workspace) -> list[tuple[str, str, str | None]]:
-    return [(r.version, str(r.decision), r.replaced) for r in workspace.home.releases.all()]
-
-
-def snapshot(root: Path) -> dict[str, bytes]:
-    """Return every file of a home that says something; locks and views do not."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and not {"locks", "views", "dagster"} & set(path.relative_to(root).parts)
-    }
-
-
-def is_sound(workspace: Workspace, *, deep: bool = False) -> bool:
-    return verify(workspace, deep=deep).passed
 
 
 def test_an_empty_home_gets_everything_back(archive: Archive, source: str, empty: Workspace) -> None:
@@ -160,6 +148,38 @@ def test_what_a_person_changed_is_left(copied: Archive, tmp_path: Path, empty: W
 
     assert restore(empty, source, settled=settled).decision == "promoted"
     assert asked == ["# of the backup"], "the settings are read once they are there, before the gate judges"
+
+
+def test_lists_that_only_grow(copied: Archive, tmp_path: Path, empty: Workspace) -> None:
+    home = copied.home
+    reread = Reread(sha_of(copied.workspace, LATER), 0, Effort.THOROUGH, "a reader asked", "2026-01-01T00:00:00+00:00")
+    home.rereads.add([reread])
+    home.absences.add(["ab" * 32], Kind.PRUNED, "nothing needs it")
+    source = back_up(copied.workspace, str(tmp_path / "t")).target
+    assert restore(copied.workspace, source).left == ()
+    kept = snapshot(home.root)
+    home.rereads.add([replace(reread, page_index=None)])
+    home.absences.add(["cd" * 32], Kind.PRUNED, "nor this")
+    report = restore(copied.workspace, source)
+    assert (report.left, report.put, report.replaced) == ((), 0, 0)
+    assert (len(home.rereads.all()), len(home.absences.all())) == (2, 2), "what came later stays"
+    (home.rereads.root / "requests.jsonl").write_bytes(b"")
+    home.absences.path.unlink()
+    assert restore(copied.workspace, source).replaced == 1
+    assert snapshot(home.root) == kept
+
+
+def test_what_was_forgotten_does_not_come_back(copied: Archive, source: str, tmp_path: Path) -> None:
+    sha256 = sha_of(copied.workspace, LATER)
+    copied.home.absences.add([sha256], Kind.FORGOTTEN, "the family asked")
+    copied.home.blobs.path(sha256).unlink()
+    before = snapshot(copied.home.root)
+    with pytest.raises(CheckFailedError, match="forgotten here"):
+        restore(copied.workspace, source)
+    assert snapshot(copied.home.root) == before
+    shutil.copytree(source, tmp_path / "t")
+    report = back_up(copied.workspace, str(tmp_path / "t"), version="v000001", documents=False)
+    assert report.holding_forgotten == (NAME,)
 
 
 def test_a_pruned_version_comes_back_beside_the_live_one(copied: Archive, tmp_path: Path) -> None:
@@ -334,59 +354,3 @@ def test_without_documents_an_empty_home_does_not_go_live(archive: Archive, empt
     again = restore(empty, source)
     assert (again.decision, again.live) == ("promoted", "v000002")
     assert is_sound(empty)
-
-
-KILLED = """
-from ragflow.pipeline import release, restoring
-from ragflow.store.records import ReleaseStore
-from ragflow.vectors.edge import EdgeVersionStore
-{where}
-restoring.restore(make_workspace(Path(sys.argv[1])), sys.argv[2])
-"""
-KILLS = [
-    "die_in(restoring._Restore, '_put', after=10)",
-    "die_in(EdgeVersionStore, 'load_snapshot')",
-    "die_in(EdgeVersionStore, 'load_snapshot', late=True)",
-    "die_in(ReleaseStore, 'append', late=True)",
-    "die_in(restoring._Restore, '_put', after=30)",
-    "die_in(restoring, 'judge')",
-    "die_in(release, '_move')",
-]
-"""Among the documents; before and behind the version; when the withdrawal stands, but not yet what it follows; in the
-middle of that; before the gate; and before the alias moves."""
-
-
-@pytest.mark.parametrize("where", KILLS)
-def test_a_killed_restore_into_an_empty_home_is_finished_by_the_next(source: str, empty: Workspace, where: str) -> None:
-    run_killed(KILLED.format(where=where), empty.home.root, source)
-    assert live_version(empty) is None
-    report = restore(empty, source)
-    assert (report.passed, report.live) == (True, "v000002")
-    assert is_sound(empty)
-    assert decisions(empty)[-1][:2] == ("v000002", "promoted")
-
-
-DAMAGED_KILLS = [
-    "die_in(restoring._Restore, '_put', late=True)",
-    "die_in(EdgeVersionStore, 'load_snapshot', late=True)",
-    "die_in(restoring._Restore, '_put', after=1)",
-    "die_in(restoring, 'examine')",
-]
-
-
-@pytest.mark.parametrize("where", DAMAGED_KILLS)
-def test_a_killed_restore_leaves_the_live_version_live(copied: Archive, tmp_path: Path, where: str) -> None:
-    """The live version is sound all the time; an older one, with tables that the live one stands on, comes back."""
-    workspace = copied.workspace
-    source = back_up(workspace, str(tmp_path / "t"), version="v000001").target
-    workspace.versions().discard("v000001")
-    workspace.home.version_records.remove("v000001")
-    (workspace.home.canaries.root / "000001.json").unlink()
-    for record in (path for path in workspace.home.tables.root.glob(f"*/{copied.first}/record.json")):
-        record.unlink()
-    assert is_sound(workspace), "what it stands on is kept beside the records that are lost"
-    run_killed(KILLED.format(where=where), workspace.home.root, source)
-    assert live_version(workspace) == "v000002" and is_sound(workspace)
-    report = restore(workspace, source)
-    assert (report.version, report.decision, report.live) == ("v000001", "candidate", "v000002")
-    assert is_sound(workspace) and verify(workspace, "v000001").passed
