@@ -8,12 +8,13 @@ READY := $(VENV)/.ready
 SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo dev test lint unit bench clean
+.PHONY: help setup system demo dev test lint unit faults bench clean
 
 help:
 	@echo "make demo    set up, and run the whole job on a sample archive"
 	@echo "make test    set up, lint, and run the tests"
 	@echo "make dev     set up, and start Dagster's UI on http://127.0.0.1:3000"
+	@echo "make faults  set up, put faults into real runs, and print what catches them"
 	@echo "make bench   set up, and print the benchmarks (takes half an hour)"
 	@echo "make setup   set up only;  make lint, make unit: the parts of make test"
 
@@ -55,6 +56,9 @@ lint: setup
 
 unit: setup
 	$(BIN)/python -m pytest
+
+faults: setup
+	@$(BIN)/python -m ragflow_tests.faults
 
 bench: setup
 	@$(BIN)/python -m ragflow_tests.benchmarks

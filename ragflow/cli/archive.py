@@ -154,6 +154,7 @@ def _answer(
             "removed": list(report.removed),
             "unchanged": report.unchanged,
             "deferred": list(report.deferred),
+            "forgotten": list(report.forgotten),
             "quarantined": state["quarantined"],
         },
         "ignored": report.ignored,
@@ -199,6 +200,8 @@ def ingest_text(answer: dict[str, Any]) -> str:
     ]
     if documents["deferred"]:
         lines.append(f"           {len(documents['deferred'])} still being written: left for the next scan")
+    if documents["forgotten"]:
+        lines.append(f"Left out:  {len(documents['forgotten'])} files that were forgotten on request")
     if answer["ignored"]:
         kinds = ", ".join(f"{count} {kind}" for kind, count in answer["ignored"].items())
         lines.append(f"Ignored:   {kinds} (neither PDF nor image)")

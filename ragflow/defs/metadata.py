@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ragflow.model.verdicts import Outcome, Verdict
+from ragflow.pipeline.release import without_quotations
 from ragflow.pipeline.stages import StageReport
 from ragflow.pipeline.workspace import Workspace
 
@@ -88,7 +89,11 @@ def _cell(value: Any) -> str:
 
 
 def verdict_metadata(verdict: Verdict) -> Metadata:
-    """Return a verdict's figures and its table; its summary is the check result's description."""
+    """Return a verdict's figures and its table; its summary is the check result's description.
+
+    Documents are not quoted: Dagster keeps its events, also those about a document that is to be forgotten.
+    """
+    (verdict,) = without_quotations([verdict])
     metadata: Metadata = {}
     if verdict.figure is not None:
         metadata["figure"] = _value(verdict.figure)

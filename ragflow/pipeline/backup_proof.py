@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -219,7 +219,7 @@ class _Proven:
         workspace = replace(self._workspace, home=Home(self._root / what))
         record = self._sealed.record
         try:
-            with _scratch(workspace, self._target, self._manifest, load) as version:
+            with self._undisturbed(workspace), _scratch(workspace, self._target, self._manifest, load) as version:
                 with workspace.versions().open(version) as reader:
                     observed = read_points(reader)
                 found = version_sealed(record, self._sealed.release, observed, None)
@@ -240,12 +240,16 @@ class _Proven:
             threshold=record.points,
         )
 
+    def _undisturbed(self, scratch: Workspace) -> AbstractContextManager[None]:
+        """Where all versions live on one server, whatever the home, keep others from taking the same free name."""
+        shared = self._manifest.version in scratch.versions().versions()
+        return self._workspace.home.lock("release").held() if shared else nullcontext()
+
 
 @contextmanager
 def _scratch(workspace: Workspace, target: BackupTarget, manifest: BackupManifest, load: Loading) -> Iterator[str]:
     """Give a restored version in a home of its own, and remove it."""
     store = workspace.versions()
-    # Where all versions live on one server, whatever the home, it must not take the place of another.
     version = scratch_name(store, manifest.version)
     load(target, manifest, store, version)
     try:

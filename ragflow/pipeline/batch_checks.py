@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ragflow.errors import IncompleteError, IntegrityError, RagflowError
 from ragflow.model.ledger import LedgerLine, tally
-from ragflow.model.reading import Word
+from ragflow.model.reading import Reason, Word
 from ragflow.model.tables import embeddings_schema
 from ragflow.model.verdicts import Outcome, Verdict
 from ragflow.model.words import weakest_block
@@ -155,7 +155,7 @@ def _raw_pdfs(workspace: Workspace, batch: str) -> list[Verdict]:
         if sha is None or document_checks.is_missing_by_design(row["reason"]):
             continue
         if sha not in checked:
-            checked[sha] = workspace.home.blobs.verify(sha)
+            checked[sha] = None if workspace.home.is_pruned(sha) else workspace.home.blobs.verify(sha)
         problem = checked[sha]
         if problem is not None:
             problems.append((row["document_key"], problem))
@@ -174,6 +174,7 @@ def _ocr_text(workspace: Workspace, batch: str) -> list[Verdict]:
     statuses = tuple(
         (row["status"], row["reason"], row["engine"], row["language"])
         for row in texts.select(["status", "reason", "engine", "language"]).to_pylist()
+        if row["reason"] != Reason.FORGOTTEN
     )
     ledger = tally([LedgerLine(batch, len(statuses), True, statuses)])
     return [

@@ -112,7 +112,11 @@ def _was_rejected(workspace: Workspace, version: str) -> bool:
 
 
 def _next_version(workspace: Workspace) -> str:
-    used = {*workspace.versions().versions(), *(record.version for record in workspace.home.version_records.all())}
+    used = {
+        *workspace.versions().versions(),
+        *(record.version for record in workspace.home.version_records.all()),
+        *(record.version for record in workspace.home.releases),
+    }
     return f"v{max((int(name[1:]) for name in used), default=0) + 1:06d}"
 
 

@@ -114,7 +114,7 @@ def _reread_scans(task: RecheckTask, passwords: Sequence[str]) -> Iterator[tuple
             )
             share = shared_words(page.words, unit.pages[0].words)
             if share < SAME_READING:
-                yield page.page_index, f"an engine that reads the page again finds only {share:.0%} of the recorded words"
+                yield page.page_index, f"an engine that reads the page again finds {share:.0%} of the recorded words"
 
 
 def shared_words(recorded: Sequence[str], found: Iterable[Word]) -> float:

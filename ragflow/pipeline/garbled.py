@@ -15,7 +15,7 @@ from ragflow.errors import DependencyMissingError, IntegrityError
 from ragflow.model.batches import Corpus
 from ragflow.model.reading import PageStatus
 from ragflow.model.verdicts import Outcome, Verdict
-from ragflow.ocr.lexicon import Lexicon, load_lexicon
+from ragflow.ocr.lexicon import load_lexicon
 from ragflow.ocr.options import TEXT_LAYER
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.stages import OCR_TEXT
@@ -52,7 +52,7 @@ def garbled(workspace: Workspace, corpus: Corpus, threshold: float) -> Verdict:
             continue
         total += int(read.sum())
         try:
-            judge = _judge(workspace.reading.languages)
+            judge = word_judge(workspace.reading.languages)
         except DependencyMissingError as error:
             return _not_judged(error.message, error.remedy, threshold)
         if not judge:
@@ -102,9 +102,10 @@ def _not_judged(why: str, remedy: str, threshold: float) -> Verdict:
 
 
 @lru_cache(maxsize=2)
-def _judge(languages: tuple[str, ...]) -> WordJudge:
-    return WordJudge(_words(load_lexicon(languages)))
+def word_judge(languages: tuple[str, ...]) -> WordJudge:
+    """Return what tells words of Tesseract's language codes from others; takes a second, once in a process.
 
-
-def _words(lexicon: Lexicon) -> Iterable[str]:
-    return lexicon._words
+    Raises:
+        DependencyMissingError: Tesseract, or the data of a language, is not installed.
+    """
+    return WordJudge(load_lexicon(languages))

@@ -28,8 +28,7 @@ from ragflow.errors import (
 from ragflow.model.batches import BatchManifest, fold
 from ragflow.model.releases import Decision, ReleaseRecord
 from ragflow.pipeline import ocr_text
-from ragflow.pipeline.release import _before as version_before
-from ragflow.pipeline.release import finish_interrupted
+from ragflow.pipeline.release import finish_interrupted, version_before
 from ragflow.pipeline.stages import OCR_TEXT, RAW_PDFS, STAGES
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.atomic import TEMPORARY_PREFIX

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ragflow.errors import CheckFailedError, NotFoundError, RagflowError
@@ -120,7 +120,7 @@ def _prove_live(
         release_sha256=workspace.home.releases.hash_of(record.number),
         version=record.version,
         asked_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        verdicts=verdicts,
+        verdicts=without_quotations(verdicts),
     )
     undone = None if said.passed else _take_back(workspace, record, verdicts)
     workspace.home.canaries.put(said)
@@ -159,7 +159,7 @@ def rollback(workspace: Workspace, version: str | None = None) -> ReleaseReport:
         finish_interrupted(workspace)
         records = workspace.home.releases.all()
         live = live_version(workspace)
-        target = version or _before(workspace, records, live)
+        target = version or version_before(workspace, records, live)
         kept = workspace.home.version_records.find(target)
         if kept is None or target not in workspace.versions().versions():
             raise NotFoundError(
@@ -180,6 +180,19 @@ def rollback(workspace: Workspace, version: str | None = None) -> ReleaseReport:
         _move(workspace, record)
     log.info("rolled back", extra={"version": target, "replaced": live})
     return ReleaseReport(target, Decision.ROLLED_BACK, target, (seal,), promoted.ledger, record)
+
+
+QUOTING = frozenset({"question", "text", "begins", "weakest_block_begins"})
+"""Columns of verdicts that quote documents."""
+
+
+def without_quotations(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Return verdicts as they go on record: records are never changed, and a document that is to be forgotten must
+    not be quoted in them."""
+    return tuple(
+        replace(verdict, rows=tuple({k: v for k, v in row.items() if k not in QUOTING} for row in verdict.rows))
+        for verdict in verdicts
+    )
 
 
 def live_version(workspace: Workspace) -> str | None:
@@ -247,7 +260,12 @@ def _unproven(workspace: Workspace, record: ReleaseRecord) -> bool:
     return workspace.home.canaries.find(record.number) is None
 
 
-def _before(workspace: Workspace, records: Sequence[ReleaseRecord], live: str | None) -> str:
+def version_before(workspace: Workspace, records: Sequence[ReleaseRecord], live: str | None) -> str:
+    """Return the kept version that was live before the present one.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     kept = set(workspace.versions().versions())
     for record in reversed(records):
         came_live = record.decision is Decision.PROMOTED and record.version == live
@@ -278,7 +296,7 @@ def _append(
         points=version.points,
         merkle_root=version.merkle_root,
         ledger=examination.ledger,
-        verdicts=examination.verdicts,
+        verdicts=without_quotations(examination.verdicts),
         tables=version.tables,
         batch_roots=version.batch_roots,
         switched_off=tuple(sorted(workspace.gate.off)),

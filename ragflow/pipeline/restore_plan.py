@@ -5,7 +5,7 @@ Nothing is written here, and nothing that is sound is ever to be replaced: what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -77,7 +77,13 @@ class _Findings:
 
 
 def make_plan(
-    home: Home, backup: Home, files: Mapping[str, BackupFile], record: VersionRecord, live: str | None, name: str
+    home: Home,
+    backup: Home,
+    files: Mapping[str, BackupFile],
+    record: VersionRecord,
+    live: str | None,
+    kept: Collection[str],
+    name: str,
 ) -> Plan:
     """Compare a home with the backup called ``name``.
 
@@ -86,14 +92,14 @@ def make_plan(
         backup: a folder with the small files of the backup.
         files: path → file of the backup.
         record: of the version that is restored.
-        live: what is live in the home.
+        live, kept: what is live in the home, and the complete versions.
 
     Raises:
         BadInputError: the home holds another archive, or another history of this one.
         CheckFailedError: the alias has been lost while the version is still there, or the backup holds what was
             forgotten here.
     """
-    check_same_archive(home, backup, record)
+    check_same_archive(home, backup, record, kept)
     _check_nothing_forgotten(home, backup, name)
     found = _Findings()
     newest = {}
@@ -120,7 +126,7 @@ def make_plan(
             found.judge(file, at, replaceable=True)
         elif path.startswith("releases/canaries/"):
             found.judge(file, at, replaceable=_is_damaged_canary(home, int(at.stem)))
-    put, withdrawal = _releases(home, backup, live, record.version, name)
+    put, withdrawal = _releases(home, backup, live, kept, record.version, name)
     for number in sorted(put, reverse=True):
         path = f"releases/{number:06d}.json"
         found.wanted[path] = files[path]
@@ -128,7 +134,7 @@ def make_plan(
     return Plan(first, newest, tuple(found.wanted.values()), withdrawal, found.intact, tuple(found.left))
 
 
-def check_same_archive(home: Home, backup: Home, record: VersionRecord) -> None:
+def check_same_archive(home: Home, backup: Home, record: VersionRecord, kept: Collection[str]) -> None:
     """Refuse a home whose manifests or releases are not the beginning of, or go on from, those of the backup.
 
     Raises:
@@ -152,18 +158,13 @@ def check_same_archive(home: Home, backup: Home, record: VersionRecord) -> None:
                 remedy=OTHER_ARCHIVE,
             )
     if not ours and not _release_files(home):
-        _check_unknown(home, record)
+        _check_unknown(home, record, kept)
 
 
-def _check_unknown(home: Home, record: VersionRecord) -> None:
+def _check_unknown(home: Home, record: VersionRecord, kept: Collection[str]) -> None:
     """Refuse a home without manifests and releases that has more than a killed restore leaves."""
-    versions = home.vectors / "versions"
-    strange = [path for path in home.tables.root.glob("*/*") if path.name not in record.batches]
-    strange += [
-        path.parent
-        for path in versions.glob("*/complete.json")
-        if home.version_records.find(path.parent.name) is None and path.parent.name != record.version
-    ]
+    strange = [path.name for path in home.tables.root.glob("*/*") if path.name not in record.batches]
+    strange += [name for name in kept if name != record.version and home.version_records.find(name) is None]
     if strange:
         raise BadInputError(
             f"{home.root} has no manifests, but {strange[0]}, which is not of the backup.", remedy=OTHER_ARCHIVE
@@ -270,7 +271,7 @@ def _is_damaged_canary(home: Home, number: int) -> bool:
 
 
 def _releases(
-    home: Home, backup: Home, live: str | None, version: str, name: str
+    home: Home, backup: Home, live: str | None, kept: Collection[str], version: str, name: str
 ) -> tuple[set[int], ReleaseRecord | None]:
     """Return the numbers of the release records to be written, and the withdrawal that has to follow them, if any."""
     ours, theirs = _release_files(home), _release_files(backup)
@@ -291,7 +292,7 @@ def _releases(
     if moved is None or moved.live_after is None:
         return missing, None
     said = moved.live_after
-    if said != version and (home.vectors / "versions" / said / "complete.json").is_file():
+    if said != version and said in kept:
         raise CheckFailedError(
             f"{said} should be live by the release records, and is there, but the alias is lost.",
             remedy=f"Run `ragflow rollback {said}` or `ragflow promote {said}` first.",

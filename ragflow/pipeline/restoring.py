@@ -176,9 +176,16 @@ class _Restore:
         self._files: Mapping[str, BackupFile] = {file.path: file for file in manifest.of(Part.HOME)}
         self._records = records
         self._live = live_version(workspace)
-        self.plan: Plan = make_plan(workspace.home, records, self._files, record, self._live, manifest.name)
+        kept = workspace.versions().versions()
+        self.plan: Plan = make_plan(workspace.home, records, self._files, record, self._live, kept, manifest.name)
         self.put = self.replaced = 0
         self._check_version_record()
+        if record.version in kept and not self._has_record() and not self._is_intact(record):
+            raise BadInputError(
+                f"There is a version {record.version} that {self._home.root} knows nothing about, and that is not the"
+                " one in the backup.",
+                remedy=OTHER_ARCHIVE,
+            )
 
     def run(self) -> tuple[str, Loaded]:
         """Write everything; return the version and where it came from."""
@@ -203,6 +210,13 @@ class _Restore:
     @property
     def _record_path(self) -> str:
         return f"releases/versions/{self._record.version}.json"
+
+    def _has_record(self) -> bool:
+        """Whether the home knows a version of this name, by a record that may be damaged."""
+        try:
+            return self._home.version_records.find(self._record.version) is not None
+        except IntegrityError:
+            return True
 
     def _check_version_record(self) -> None:
         if self._record_path not in self.plan.left:

@@ -1,4 +1,8 @@
-"""Find regions of a page whose words are no language, however sure the engine was of them."""
+"""Find regions of a page whose words are no language, however sure the engine was of them.
+
+A region is garbled if many of its words are implausible, or if there are hardly any words: lines upside down, or in
+another script, may come out as shreds of one to three letters, none of which tells anything by itself.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,7 @@ import string
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +31,17 @@ UNLIKELY = -3.0
 REGION_WORDS = 8
 """Judged words that a region needs: fewer may be implausible by chance, such as a line of names."""
 REGION_SHARE = 0.4
-"""A region is garbled if this share of its judged words is implausible."""
+"""A region is garbled if this share of its judged words is implausible; well-read forms, receipts and typescripts
+stay below 0.3."""
+SOLID_LETTERS = 4
+"""A plausible word of so many letters is no shred."""
+SHRED_LETTERS = 40
+"""Letters that a region in shreds needs, in words without digits; short capitals do not count, they may be codes."""
+SHRED_SHARE = 0.8
+"""A region is in shreds if this share of these letters stands in no plausible word of :data:`SOLID_LETTERS`; pages
+that were read well stay below 0.6, formulas below 0.7."""
+SHRED_WORDS = 12
+"""Different words that a region in shreds needs: a column of units or of ticks is none."""
 BEGINNING = 60
 """Characters shown of a garbled region."""
 
@@ -66,6 +79,7 @@ class Region:
         page: number of the page, as the caller counts.
         block: in which it begins.
         judged, implausible: words.
+        shreds: share of its letters that stand in no plausible word of at least :data:`SOLID_LETTERS`.
         begins: its first words.
     """
 
@@ -73,7 +87,20 @@ class Region:
     block: int
     judged: int
     implausible: int
+    shreds: float
     begins: str
+
+
+class Judged(NamedTuple):
+    """What is known of each of some words.
+
+    Attributes:
+        judgements: :data:`NOT_JUDGED`, :data:`PLAUSIBLE` or :data:`IMPLAUSIBLE`.
+        letters: how many count, see :data:`SHRED_LETTERS`.
+    """
+
+    judgements: npt.NDArray[np.int8]
+    letters: npt.NDArray[np.int32]
 
 
 class _Parts(NamedTuple):
@@ -106,15 +133,17 @@ class WordJudge:
     def __bool__(self) -> bool:
         return bool(self._known)
 
-    def judge(self, words: pa.Array) -> npt.NDArray[np.int8]:
-        """Return one judgement per word: :data:`NOT_JUDGED`, :data:`PLAUSIBLE` or :data:`IMPLAUSIBLE`."""
+    def judge(self, words: pa.Array) -> Judged:
         encoded = pc.dictionary_encode(words)
         distinct = encoded.dictionary
-        asked = pc.greater_equal(pc.count_substring_regex(distinct, r"\p{L}"), MIN_LETTERS)
+        letters = pc.count_substring_regex(distinct, r"\p{L}").to_numpy()
+        asked = letters >= MIN_LETTERS
         judgements = np.full(len(distinct), NOT_JUDGED, np.int8)
-        judgements[asked.to_numpy(zero_copy_only=False)] = self._judged(distinct.filter(asked).to_pylist())
-        spread: npt.NDArray[np.int8] = judgements[encoded.indices.to_numpy()]
-        return spread
+        judgements[asked] = self._judged(distinct.filter(pa.array(asked)).to_pylist())
+        digits = pc.match_substring_regex(distinct, r"\p{Nd}").to_numpy(zero_copy_only=False)
+        codes = pc.utf8_is_upper(distinct).to_numpy(zero_copy_only=False) & (letters <= CODE_LETTERS)
+        places = encoded.indices.to_numpy()
+        return Judged(judgements[places], np.where(digits | codes, 0, letters)[places])
 
     def _judged(self, texts: Sequence[str]) -> list[int]:
         if len(self._kept) > _MOST_KEPT:
@@ -233,21 +262,33 @@ def garbled_regions(words: pa.Table, pages: Integers, judge: WordJudge) -> list[
     if not words.num_rows:
         return []
     texts = words.column("text").combine_chunks()
-    judgements = judge.judge(texts)
+    judgements, letters = judge.judge(texts)
     blocks, lines = (words.column(name).to_numpy().astype(np.int64) for name in ("block", "line"))
-    starts = _starts(pages, blocks, lines)
-    judged = np.add.reduceat((judgements != NOT_JUDGED).astype(np.int64), starts)
-    implausible = np.add.reduceat((judgements == IMPLAUSIBLE).astype(np.int64), starts)
-    ends = np.append(starts[1:], len(pages))
+    bounds = [*_starts(pages, blocks, lines).tolist(), len(pages)]
+
+    def by_line(values: npt.NDArray[Any]) -> Integers:
+        return np.add.reduceat(values.astype(np.int64), bounds[:-1])
+
+    judged, implausible = by_line(judgements != NOT_JUDGED), by_line(judgements == IMPLAUSIBLE)
+    counted = by_line(letters)
+    shreds = by_line(np.where((judgements == PLAUSIBLE) & (letters >= SOLID_LETTERS), 0, letters))
+    begins = _starts(pages[bounds[:-1]])
+    shredded = [
+        (first, end)
+        for first, end in _runs(counted, shreds, begins, SHRED_LETTERS, SHRED_SHARE)
+        if len(texts[bounds[first] : bounds[end]].unique()) >= SHRED_WORDS
+    ]
+    found = _joined([*_runs(judged, implausible, begins, REGION_WORDS, REGION_SHARE), *shredded])
     return [
         Region(
-            page=int(pages[starts[first]]),
-            block=int(blocks[starts[first]]),
+            page=int(pages[bounds[first]]),
+            block=int(blocks[bounds[first]]),
             judged=int(judged[first:end].sum()),
             implausible=int(implausible[first:end].sum()),
-            begins=" ".join(texts[starts[first] : ends[end - 1]].to_pylist())[:BEGINNING],
+            shreds=round(float(shreds[first:end].sum() / max(1, counted[first:end].sum())), 4),
+            begins=" ".join(texts[bounds[first] : bounds[end]].to_pylist())[:BEGINNING],
         )
-        for first, end in _runs(judged, implausible, _starts(pages[starts]))
+        for first, end in found
     ]
 
 
@@ -257,28 +298,35 @@ def _starts(*columns: Integers) -> Integers:
     return np.concatenate(([0], np.flatnonzero(changes) + 1))
 
 
-def _runs(judged: Integers, implausible: Integers, pages: Integers) -> list[tuple[int, int]]:
-    """Return the first line of each garbled region, and the one after its last.
+def _runs(amounts: Integers, bad: Integers, pages: Integers, least: int, share: float) -> list[tuple[int, int]]:
+    """Return the first line, and the one after the last, of each run of lines of a page that is bad enough.
 
     Args:
-        judged, implausible: words of each line.
+        amounts, bad: how much each line has, and how much of that is bad.
         pages: the lines with which a page begins.
+        least: amount that is enough to tell.
+        share: of it that must be bad.
     """
-    total = np.concatenate(([0], np.cumsum(judged)))
-    against = np.concatenate(([0], np.cumsum(implausible)))
-    firsts = np.arange(len(judged))
-    # From each line on, as many lines as it takes to have enough judged words.
-    ends = np.searchsorted(total, total[:-1] + REGION_WORDS)
-    limits = np.append(pages[1:], len(judged))[np.searchsorted(pages, firsts, side="right") - 1]
+    total = np.concatenate(([0], np.cumsum(amounts)))
+    against = np.concatenate(([0], np.cumsum(bad)))
+    firsts = np.arange(len(amounts))
+    # From each line on, as many lines as it takes to have enough.
+    ends = np.searchsorted(total, total[:-1] + least)
+    limits = np.append(pages[1:], len(amounts))[np.searchsorted(pages, firsts, side="right") - 1]
     stops = np.minimum(ends, limits)
-    share = (against[stops] - against[firsts]) / np.maximum(1, total[stops] - total[firsts])
-    garbled = (ends <= limits) & (share >= REGION_SHARE)
-    firsts, ends = firsts[garbled], ends[garbled]
-    if not len(firsts):
-        return []
-    # Overlapping runs are one region; neither firsts nor ends ever fall.
-    fresh = np.flatnonzero(np.concatenate(([True], firsts[1:] >= ends[:-1])))
-    return [(int(firsts[a]), int(ends[b - 1])) for a, b in pairwise([*fresh.tolist(), len(firsts)])]
+    enough = (ends <= limits) & (against[stops] - against[firsts] >= share * (total[stops] - total[firsts]))
+    return _joined(list(zip(firsts[enough].tolist(), ends[enough].tolist(), strict=True)))
+
+
+def _joined(runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Make one run of those that overlap."""
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(runs):
+        if joined and first < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return joined
 
 
 def garbled_text(found: Iterable[tuple[str, Region]], ocr_pages: int, threshold: float) -> Verdict:
@@ -289,7 +337,7 @@ def garbled_text(found: Iterable[tuple[str, Region]], ocr_pages: int, threshold:
         ocr_pages: pages read by OCR, with or without such regions.
         threshold: largest share that passes, with a warning if it is not zero.
     """
-    regions = sorted(found, key=lambda entry: -entry[1].implausible)
+    regions = sorted(found, key=lambda entry: (-entry[1].implausible, -entry[1].shreds))
     pages = len({(document, region.page) for document, region in regions})
     share = pages / ocr_pages if ocr_pages else 0.0
     outcome = Outcome.PASS if not pages else Outcome.WARN if share <= threshold else Outcome.FAIL
@@ -310,6 +358,7 @@ def _row(document: str, region: Region) -> dict[str, str | int | float]:
         "document": document,
         "page": region.page + 1,
         "region_begins": region.begins,
+        "judged_words": region.judged,
         "implausible_words": region.implausible,
-        "share": round(region.implausible / region.judged, 4),
+        "shreds": region.shreds,
     }

@@ -252,6 +252,16 @@ def test_another_archive_is_refused(archive: Archive, source: str, workspace: Wo
         restore(workspace, source)
 
 
+def test_a_version_that_nobody_knows_is_not_removed(archive: Archive, source: str, empty: Workspace) -> None:
+    shutil.copytree(archive.home.vectors, empty.home.vectors, ignore=shutil.ignore_patterns("views", "alias.json"))
+    shutil.rmtree(empty.home.vectors / "versions" / "v000001")
+    flip(max((empty.home.vectors / "versions").rglob("*.dat"), key=lambda path: path.stat().st_size))
+    before = snapshot(empty.home.root)
+    with pytest.raises(BadInputError, match=r"v000002 that .* knows nothing about"):
+        restore(empty, source)
+    assert snapshot(empty.home.root) == before
+
+
 def test_another_history_of_the_same_archive_is_refused(copied: Archive, tmp_path: Path) -> None:
     other = copied.copy(tmp_path.resolve() / "other")
     put(copied.workspace, "here.pdf", "What was added here, and only here.")
