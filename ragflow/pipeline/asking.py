@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from ragflow.errors import DependencyMissingError
+from ragflow.errors import DependencyMissingError, IntegrityError
 from ragflow.model.questions import Question, RetrievalOptions
 from ragflow.model.releases import VersionRecord
 from ragflow.model.verdicts import Verdict
@@ -75,7 +75,7 @@ def ask_candidate(
         try:
             before = ask(workspace, questions, served.version)
             added = documents_in(workspace, record) - documents_in(workspace, served)
-        except DependencyMissingError as error:
+        except (DependencyMissingError, IntegrityError) as error:
             log.warning("the live version cannot be asked for comparison", extra={"reason": error.message})
     verdicts = retrieval_verdicts(_options(workspace), answers, before, present, added)
     return Asked(tuple(verdicts), questions, answers)

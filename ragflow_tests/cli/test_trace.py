@@ -9,7 +9,8 @@ from PIL import Image
 from ragflow_tests.e2e.homes import QUARRY, REPORT, SCAN, Archive, points_of
 from ragflow_tests.e2e.launcher import Launcher
 
-LINKS = ["vector", "payload text", "chunk", "chunk on its page", "page text", "words", "document bytes"]
+LINKS = ["point", "vector", "payload text", "chunk", "chunk on its page", "page text", "words"]
+SCANNED, BORN_DIGITAL = "page raster", "text layer"
 
 
 def point_on(archive: Archive, name: str) -> str:
@@ -23,7 +24,7 @@ def test_every_link_holds_and_the_page_is_painted(launcher: Launcher, archive: A
     found = done.json
     assert (found["point_id"], found["version"], found["image"]) == (point, "v000001", str(image))
     assert found["holds"] is True and found["present"] is True
-    assert [link["name"] for link in found["links"]] == LINKS
+    assert [link["name"] for link in found["links"]] == [*LINKS, SCANNED, "document bytes"]
     assert all(link["holds"] and link["recorded"] == link["found"] for link in found["links"])
     assert [word["text"] for word in found["words"]] == found["payload"]["text"].split()
 
@@ -45,7 +46,7 @@ def test_a_broken_link_is_named(launcher: Launcher, copied: Archive) -> None:
     copied.home.blobs.path(sha256).write_bytes(b"%PDF-1.4 something else")
     done = launcher.run(copied.root, "trace", point, "--json")
     assert done.exit_code == 4
-    assert [link["name"] for link in done.json["links"] if not link["holds"]] == ["document bytes"]
+    assert [link["name"] for link in done.json["links"] if not link["holds"]] == [BORN_DIGITAL, "document bytes"]
     assert "BROKEN  document bytes" in launcher.run(copied.root, "trace", point).stdout
 
 
@@ -55,4 +56,27 @@ def test_text_output_names_document_and_page(launcher: Launcher, archive: Archiv
     assert done.exit_code == 0
     first, *rest = done.stdout.splitlines()
     assert first == f"Report — inbox/{REPORT}, page 1 (version v000001)"
-    assert sum(line.startswith("  holds") for line in rest) == len(LINKS)
+    assert sum(line.startswith("  holds") for line in rest) == len([*LINKS, BORN_DIGITAL, "document bytes"])
+
+
+def test_a_proof_is_written_and_checked_without_the_archive(
+    launcher: Launcher, archive: Archive, tmp_path: Path
+) -> None:
+    proof = tmp_path / "proof.json"
+    point = point_on(archive, SCAN)
+    assert launcher.run(archive.root, "trace", point, "--proof", proof, "--json").json["proof"] == str(proof)
+    elsewhere = tmp_path / "no archive here"
+    original = archive.inbox / SCAN
+    checked = launcher.run(elsewhere, "check-proof", proof, "--document", original, "--json")
+    assert (checked.exit_code, checked.json["holds"]) == (0, True)
+    assert not elsewhere.exists()
+    noted = launcher.run(archive.root, "releases", "--json").json[0]["sha256"]
+    assert checked.json["release_sha256"] == noted
+    assert launcher.run(elsewhere, "check-proof", proof, "--anchor", noted).exit_code == 0
+    assert launcher.run(archive.root, "verify", "--anchor", noted).exit_code == 0
+    forged = proof.read_text().replace("lighthouse", "farmhouse!")
+    proof.write_text(forged)
+    refused = launcher.run(elsewhere, "check-proof", proof)
+    assert refused.exit_code == 4 and "BROKEN  payload text" in refused.stdout
+    proof.write_text("{}")
+    assert launcher.run(elsewhere, "check-proof", proof).exit_code == 3

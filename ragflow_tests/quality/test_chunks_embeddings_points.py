@@ -22,7 +22,7 @@ from ragflow.quality.embeddings import (
     sparse_vectors,
     vectors_sound,
 )
-from ragflow.quality.points import points_exact
+from ragflow.quality.points import Origin, PageText, points_exact, served_coverage
 from ragflow_tests.quality import builders
 from ragflow_tests.quality.builders import DIMENSION, GONE, NAMES, OPEN, chunk, counted, dropped, with_rows
 from ragflow_tests.quality.builders import changed as with_values
@@ -201,27 +201,63 @@ def test_the_arithmetic_is_held_against_float32(cosine: float, outcome: Outcome)
 
 
 A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
-OWNERS = {A: ("inbox/a.pdf", 1), B: ("inbox/b.pdf", 2)}
+HOME = "20261121-0001-00000000"
+OF_A, OF_B = Origin("inbox/a.pdf", 1, HOME, "a" * 64), Origin("inbox/b.pdf", 2, HOME, "b" * 64)
+DESIRED = {A: (b"a", OF_A), B: (b"b", OF_B)}
+CONTENTS = {"inbox/a.pdf": "a" * 64, "inbox/b.pdf": "b" * 64}
+GHOST = Origin("inbox/gone.pdf", 4, HOME, "c" * 64)
+EARLIER = OF_B._replace(content="0" * 64)
 
 
 @pytest.mark.parametrize(
     ("observed", "twice", "expected"),
     [
-        ({A: b"a"}, [], [("inbox/b.pdf", 2, "is missing")]),
-        ({A: b"a", B: b"x"}, [], [("inbox/b.pdf", 2, "differs from its sources")]),
-        ({A: b"a", B: b"b", C: b"c"}, [], [("unknown", 0, "belongs to no document that is there now")]),
-        ({A: b"a", B: b"b"}, [A], [("inbox/a.pdf", 1, "is there more than once")]),
-        ({A: b"b", B: b"a"}, [], [(*OWNERS[A], "differs from its sources"), (*OWNERS[B], "differs from its sources")]),
+        ({A: (b"a", OF_A)}, [], [("inbox/b.pdf", 2, "is missing")]),
+        ({**DESIRED, B: (b"x", OF_B)}, [], [("inbox/b.pdf", 2, "differs from its sources")]),
+        ({**DESIRED, C: (b"c", GHOST)}, [], [("inbox/gone.pdf", 4, "belongs to no document that is there now")]),
+        ({**DESIRED, C: (b"c", EARLIER)}, [], [("inbox/b.pdf", 2, "belongs to an earlier state of its document")]),
+        ({**DESIRED, C: (b"c", OF_B)}, [], [("inbox/b.pdf", 2, "is no chunk of its document")]),
+        (DESIRED, [A], [("inbox/a.pdf", 1, "is there more than once")]),
+        (
+            {A: (b"b", OF_A), B: (b"a", OF_B)},
+            [],
+            [("inbox/a.pdf", 1, "differs from its sources"), ("inbox/b.pdf", 2, "differs from its sources")],
+        ),
     ],
 )
 def test_points_that_are_not_as_they_should_be_are_named(
-    observed: dict[uuid.UUID, bytes], twice: list[uuid.UUID], expected: list[tuple[str, int, str]]
+    observed: dict[uuid.UUID, tuple[bytes, Origin]], twice: list[uuid.UUID], expected: list[tuple[str, int, str]]
 ) -> None:
-    found = points_exact({A: b"a", B: b"b"}, observed, twice, OWNERS)
+    found = points_exact(DESIRED, observed, twice, CONTENTS)
     assert rows(found) == expected
-    assert all(uuid.UUID(row["point"]) in {A, B, C} for row in found.rows)
+    assert all(uuid.UUID(row["point"]) in {A, B, C} and row["batch"] == HOME for row in found.rows)
 
 
 def test_right_points_pass() -> None:
-    assert points_exact({A: b"a", B: b"b"}, {B: b"b", A: b"a"}, [], OWNERS).passed
+    assert points_exact(DESIRED, dict(reversed(DESIRED.items())), [], CONTENTS).passed
     assert points_exact({}, {}, [], {}).passed
+
+
+TEXT = "The mill was sold. The weir was kept."
+
+
+def page(document: str = "inbox/a.pdf", number: int = 1, *spans: tuple[int, int]) -> PageText:
+    return PageText(document, number, TEXT, spans)
+
+
+def test_what_was_read_and_is_not_served_is_named() -> None:
+    pages = [page("inbox/a.pdf", 1, (0, 18), (19, 37)), page("inbox/a.pdf", 2, (0, 18)), page("inbox/b.pdf", 1)]
+    found = served_coverage(pages, 1.0)
+    letters, first = len(TEXT.replace(" ", "")), len(TEXT[:18].replace(" ", ""))
+    assert [(row["document"], row["page"], row["problem"]) for row in found.rows] == [
+        ("inbox/a.pdf", 2, f"{letters - first} of {letters} characters are not served"),
+        ("inbox/b.pdf", 1, "is not served at all"),
+    ]
+    assert found.outcome is Outcome.FAIL and "1 of 2 documents, 2 of 3 pages" in found.summary
+    assert found.figure == pytest.approx((letters + first) / (3 * letters), abs=1e-6)
+    assert served_coverage(pages, 0.4).passed, "a lower share may be allowed knowingly"
+
+
+def test_pieces_that_overlap_or_leave_out_white_space_count_once() -> None:
+    assert served_coverage([page("inbox/a.pdf", 1, (19, 37), (0, 18), (5, 18))], 1.0).passed
+    assert served_coverage([], 1.0).passed
