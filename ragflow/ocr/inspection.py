@@ -86,7 +86,7 @@ def _inspect(
         encrypted=file.encrypted,
         damaged=truncated or not file.has_valid_cross_references,
         producer=_metadata(file, "Producer"),
-        title=_metadata(file, "Title"),
+        title=document_title(file),
         language=_language(file),
         pages=pages,
     )
@@ -106,6 +106,11 @@ def _has_characters(page: Page) -> bool:
     if not isinstance(page, PageView) or page.text_page is None:
         return False
     return int(pdfium.FPDFText_CountChars(page.text_page)) > 0
+
+
+def document_title(file: PdfFile | ImageFile) -> str | None:
+    """Return the title that a document gives itself, as :func:`inspect_document` records it."""
+    return None if isinstance(file, ImageFile) else _metadata(file, "Title")
 
 
 def _metadata(file: PdfFile, key: str) -> str | None:

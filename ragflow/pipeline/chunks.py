@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from ragflow.chunking import PageText, chunk_pages
@@ -41,6 +40,24 @@ def materialize(workspace: Workspace, batch: str) -> StageReport:
 
 
 def _work(workspace: Workspace, texts: TableRecord) -> StageResult:
+    table = cut(workspace, texts)
+    tokens = table.column("token_count").to_numpy()
+    return StageResult(
+        tables={"chunks": table},
+        figures={
+            "chunks": table.num_rows,
+            "pages": int(texts.figures["indexed"]),
+            "tokens": int(tokens.sum()),
+            "longest": int(tokens.max(initial=0)),
+            "mean_tokens": round(float(tokens.mean()), 1) if len(tokens) else None,
+            "limit": workspace.chunk_options().max_tokens,
+        },
+        work={"chunks_cut": table.num_rows},
+    )
+
+
+def cut(workspace: Workspace, texts: TableRecord) -> pa.Table:
+    """Return the chunks of every indexed page of a batch."""
     counter, options = workspace.tokenizer(), workspace.chunk_options()
     rows: dict[str, list[Any]] = {name: [] for name in CHUNKS_SCHEMA.names}
     next_index: dict[str, int] = {}
@@ -65,22 +82,7 @@ def _work(workspace: Workspace, texts: TableRecord) -> StageResult:
                 rows["confidence"].append(chunk.confidence)
         done += len(pages)
         report("cut chunks", done, total)
-    table = pa.table(
-        {name: pa.array(rows[name], CHUNKS_SCHEMA.field(name).type) for name in rows}, schema=CHUNKS_SCHEMA
-    )
-    tokens = np.array(rows["token_count"], dtype=np.int64)
-    return StageResult(
-        tables={"chunks": table},
-        figures={
-            "chunks": table.num_rows,
-            "pages": total,
-            "tokens": int(tokens.sum()),
-            "longest": int(tokens.max(initial=0)),
-            "mean_tokens": round(float(tokens.mean()), 1) if len(tokens) else None,
-            "limit": options.max_tokens,
-        },
-        work={"chunks_cut": table.num_rows},
-    )
+    return pa.table({name: pa.array(rows[name], CHUNKS_SCHEMA.field(name).type) for name in rows}, schema=CHUNKS_SCHEMA)
 
 
 def page_texts(workspace: Workspace, record: TableRecord) -> Iterator[list[PageText]]:

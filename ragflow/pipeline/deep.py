@@ -24,6 +24,7 @@ from ragflow.ocr import reader
 from ragflow.ocr.blank import is_blank
 from ragflow.ocr.document import open_document
 from ragflow.ocr.image import ImageFile
+from ragflow.ocr.inspection import document_title
 from ragflow.ocr.options import TEXT_LAYER, ReadingOptions
 from ragflow.ocr.page import PdfError
 from ragflow.ocr.passwords import load_passwords
@@ -36,16 +37,17 @@ from ragflow.pipeline.workspace import SampleOptions, Workspace
 PAGES_AT_ONCE = 16
 INK_DPI = 100
 """Resolution at which a page is looked at for ink, if none is recorded."""
-SAME_READING = 0.9
-"""Share of its words that a page must give again when an engine reads it once more; the same engine on the same
-machine gives all of them."""
+SAME_READING = 0.99
+"""Share of its words that a page must give again when an engine reads it once more; the same engine gives all."""
+SAME_PLACE = 0.005
+"""How far a word may then be from where it is recorded, in fractions of the page; and its confidence from that."""
 
 
 class RecheckPage(NamedTuple):
     """A page as it is recorded, and whether an engine is to read it again.
 
     Attributes:
-        words: text of each word, if it is to be read again; empty if not.
+        words: the recorded words, if it is to be read again; empty if not.
     """
 
     page_index: int
@@ -55,7 +57,8 @@ class RecheckPage(NamedTuple):
     raster_sha256: str | None
     raster_dpi: int | None
     effort: str
-    words: tuple[str, ...] = ()
+    language: str | None
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ class RecheckTask:
     """Pages of one document.
 
     Attributes:
-        page_count: how many pages the document has, by the record; None if that is not to be checked.
+        page_count: how many pages the document has, by the record; None if it and the title are not to be checked.
+        title: that the document gives itself, by the record.
+        as_read: the settings are those with which the pages were read, so that their languages must come out, too.
     """
 
     sha256: str
@@ -71,6 +76,8 @@ class RecheckTask:
     pages: tuple[RecheckPage, ...]
     options: ReadingOptions
     page_count: int | None = None
+    title: str | None = None
+    as_read: bool = False
 
 
 def recheck(task: RecheckTask) -> list[tuple[int, str]]:
@@ -87,6 +94,8 @@ def recheck(task: RecheckTask) -> list[tuple[int, str]]:
                 problems.append(
                     (0, f"the stored bytes have {file.page_count} pages, not {task.page_count} as recorded")
                 )
+            if task.page_count is not None and document_title(file) != task.title:
+                problems.append((0, f"the stored bytes have another title than {task.title!r}, as recorded"))
             for page in seen:
                 problem = _look_again(file, page, task.options)
                 if problem is not None:
@@ -104,6 +113,8 @@ def _reread_layers(task: RecheckTask, passwords: Sequence[str]) -> Iterator[tupl
     for page, reading in zip(layer, readings, strict=True):
         if words_sha256(words_table(task.sha256, reading.page_index, reading.words)) != page.words_sha256:
             yield page.page_index, "the text layer of the stored bytes gives other words"
+        elif task.as_read and reading.language != page.language:
+            yield page.page_index, f"is recorded as {page.language or 'of no language'}, and is {reading.language}"
 
 
 def _reread_scans(task: RecheckTask, passwords: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -112,14 +123,30 @@ def _reread_scans(task: RecheckTask, passwords: Sequence[str]) -> Iterator[tuple
             unit = reader.read_unit(
                 Path(task.path), [page.page_index], task.options, passwords=passwords, effort=Effort(page.effort)
             )
-            share = shared_words(page.words, unit.pages[0].words)
+            (reading,) = unit.pages
+            share = shared_words(page.words, reading.words)
             if share < SAME_READING:
                 yield page.page_index, f"an engine that reads the page again finds {share:.0%} of the recorded words"
+            elif _moved(page.words, reading.words):
+                yield page.page_index, "an engine that reads the page again finds the words elsewhere, or is less sure"
+            elif reading.language != page.language:
+                yield page.page_index, f"is recorded as {page.language or 'of no language'}, and is {reading.language}"
 
 
-def shared_words(recorded: Sequence[str], found: Iterable[Word]) -> float:
+def _moved(recorded: Sequence[Word], found: Sequence[Word]) -> bool:
+    """Whether words that are the same, one by one, stand elsewhere or are told with another confidence."""
+    if [word.text for word in recorded] != [word.text for word in found]:
+        return False
+    return any(
+        abs(before - now) > SAME_PLACE
+        for pair in zip(recorded, found, strict=True)
+        for before, now in zip(*((w.left, w.top, w.right, w.bottom, w.confidence) for w in pair), strict=True)
+    )
+
+
+def shared_words(recorded: Iterable[Word], found: Iterable[Word]) -> float:
     """Return the F1 of two bags of words, 0.0 to 1.0."""
-    before, now = Counter(recorded), Counter(word.text for word in found)
+    before, now = Counter(word.text for word in recorded), Counter(word.text for word in found)
     total = before.total() + now.total()
     return 2 * (before & now).total() / total if total else 1.0
 
@@ -230,7 +257,7 @@ def _compare(
 def _tasks(
     workspace: Workspace, corpus: Corpus, homes: Mapping[str, str], choice: Choice, engines: bool
 ) -> Iterator[RecheckTask]:
-    counts = _page_counts(workspace, set(homes.values()))
+    told = _documents(workspace, set(homes.values()))
     for sha256, rows in _rows(workspace, corpus, homes):
         pages = choice(sha256, [recheck_page(row) for row in rows])
         if engines:
@@ -241,7 +268,8 @@ def _tasks(
                 str(workspace.home.blobs.path(sha256)),
                 tuple(pages[start : start + PAGES_AT_ONCE]),
                 workspace.reading,
-                counts.get(sha256) if start == 0 else None,
+                *(told.get(sha256, (None, None)) if start == 0 else (None, None)),
+                as_read=engines,
             )
 
 
@@ -250,7 +278,7 @@ def _rows(workspace: Workspace, corpus: Corpus, homes: Mapping[str, str]) -> Ite
     tables = workspace.home.tables
     there = {state.sha256 for state in corpus.documents.values() if state.sha256 in homes}
     columns = ["document_sha256", "page_index", "status", "engine", "words_sha256"]
-    columns += ["raster_sha256", "raster_dpi", "effort"]
+    columns += ["raster_sha256", "raster_dpi", "effort", "language"]
     for batch in sorted({homes[sha256] for sha256 in there if sha256}):
         by_content: dict[str, list[dict[str, Any]]] = {}
         for row in tables.read(tables.get(OCR_TEXT, batch), "page_texts", columns=columns).to_pylist():
@@ -270,6 +298,7 @@ def recheck_page(row: Mapping[str, Any]) -> RecheckPage:
         row["raster_sha256"],
         row["raster_dpi"],
         row["effort"],
+        row["language"],
     )
 
 
@@ -280,16 +309,16 @@ def _with_words(workspace: Workspace, batch: str, sha256: str, page: RecheckPage
     tables = workspace.home.tables
     place = [("document_sha256", "==", sha256), ("page_index", "==", page.page_index)]
     rows = tables.rows(tables.get(OCR_TEXT, batch), "words", place)
-    return page._replace(words=tuple(rows.column("text").to_pylist()))
+    return page._replace(words=tuple(Word(**row) for row in rows.select(Word._fields).to_pylist()))
 
 
-def _page_counts(workspace: Workspace, batches: Collection[str]) -> dict[str, int]:
-    """Return content hash → number of pages, as recorded when the content came in."""
+def _documents(workspace: Workspace, batches: Collection[str]) -> dict[str, tuple[int, str | None]]:
+    """Return content hash → number of pages and title, as recorded when the content came in."""
     tables = workspace.home.tables
-    counts: dict[str, int] = {}
-    columns = ["document_sha256", "page_count", "status"]
+    told: dict[str, tuple[int, str | None]] = {}
+    columns = ["document_sha256", "page_count", "status", "title"]
     for batch in sorted(batches):
         for row in tables.read(tables.get(RAW_PDFS, batch), "documents", columns=columns).to_pylist():
             if row["status"] == "readable" and row["page_count"] is not None:
-                counts[row["document_sha256"]] = row["page_count"]
-    return counts
+                told[row["document_sha256"]] = row["page_count"], row["title"]
+    return told

@@ -23,7 +23,9 @@ from ragflow.pipeline.fitness import model_matches, ready, served_pages
 from ragflow.pipeline.garbled import garbled
 from ragflow.pipeline.ledger import corpus_ledger
 from ragflow.pipeline.observed import Observed, observe
+from ragflow.pipeline.probes import POINTS, payloads_match_tables, sources_seen
 from ragflow.pipeline.questions import Drawing
+from ragflow.pipeline.recut import cut_again
 from ragflow.pipeline.revectored import vectors_match_texts
 from ragflow.pipeline.sealing import newest_release, read_manifests, releases_chained, version_sealed
 from ragflow.pipeline.stages import STAGES
@@ -37,8 +39,10 @@ VERDICT_NAMES = (
     "batches_complete",
     "releases_chained",
     "stages_current",
+    "sources_seen",
     *dict.fromkeys(name for asset in CHECK_NAMES for name in CHECK_NAMES[asset] if name not in NOT_BLOCKING),
     "read_again",
+    "cut_again",
     "vectors_match_texts",
     "ledger",
     "coverage",
@@ -46,6 +50,7 @@ VERDICT_NAMES = (
     "low_confidence",
     "garbled_text",
     "points_exact",
+    "payloads_match_tables",
     "version_sealed",
     "model_matches",
     "ready",
@@ -58,7 +63,10 @@ VERDICT_NAMES = (
 GATE_ONLY = frozenset(
     {
         "stages_current",
+        "sources_seen",
+        "payloads_match_tables",
         "read_again",
+        "cut_again",
         "vectors_match_texts",
         "coverage",
         "low_confidence",
@@ -142,7 +150,7 @@ class _Examiner:
         by_batch = check_batches(self.then, [manifest.key for manifest in manifests])
         for verdict in merge(v for v in by_batch if v.name not in NOT_BLOCKING):
             self._say(verdict)
-        ledger, asked = self._corpus(corpus)
+        ledger, asked = self._corpus(manifests, corpus)
         order = [name for name in VERDICT_NAMES if name in self.found]
         verdicts = tuple(self.found[name] for name in order)
         return Examination(self.record, verdicts, ledger, asked, round(time.monotonic() - started, 2))
@@ -173,7 +181,7 @@ class _Examiner:
             self._say(verdict)
         return manifests
 
-    def _corpus(self, corpus: Corpus) -> tuple[Ledger, Asked | None]:
+    def _corpus(self, manifests: list[BatchManifest], corpus: Corpus) -> tuple[Ledger, Asked | None]:
         """Judge what concerns the archive and the version as a whole."""
         then, gate = self.then, self.now.gate
         ledger = Ledger()
@@ -189,6 +197,8 @@ class _Examiner:
         self._judge("low_confidence", lambda: _confidence(then, corpus))
         self._judge("garbled_text", lambda: garbled(then, corpus, gate.garbled))
         self._judge("read_again", lambda: read_again(then, corpus, fresh, salt))
+        self._judge("cut_again", lambda: cut_again(then, corpus, fresh))
+        self._judge("sources_seen", lambda: sources_seen(self.now, manifests, corpus, salt))
         self._judge("vectors_match_texts", lambda: vectors_match_texts(then, fresh, salt))
         self._judge("model_matches", lambda: model_matches(self.now, self.record))
         return ledger, self._version(corpus)
@@ -210,6 +220,8 @@ class _Examiner:
             return None
         with self.now.versions().open(self.record.version) as reader:
             self._judge("ready", lambda: ready(reader, self.record))
+            sample = next(reader.scroll(POINTS), [])
+            self._judge("payloads_match_tables", lambda: payloads_match_tables(self.then, sample))
         asked = ask_candidate(self.now, self.record, self.live, set(corpus.documents), drawing)
         for verdict in asked.verdicts:
             self._judge(verdict.name, lambda verdict=verdict: verdict)  # type: ignore[misc]

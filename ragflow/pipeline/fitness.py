@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ragflow.model.batches import Corpus
 from ragflow.model.reading import PageStatus
 from ragflow.model.releases import VersionRecord
-from ragflow.model.verdicts import Outcome, Verdict
+from ragflow.model.verdicts import MAX_ROWS, Outcome, Verdict
 from ragflow.pipeline.observed import Observed
 from ragflow.pipeline.stages import OCR_TEXT
 from ragflow.pipeline.workspace import Workspace
@@ -66,7 +67,18 @@ def ready(reader: CollectionReader, record: VersionRecord) -> Verdict:
     started = time.perf_counter()
     hits = reader.search_dense(np.full(record.dimension, record.dimension**-0.5, dtype=np.float32), 1)
     milliseconds = round((time.perf_counter() - started) * 1000, 2)
-    ok = info.optimized and (bool(hits) or record.points == 0)
+    lost = _not_found(reader)
+    ok = info.optimized and (bool(hits) or record.points == 0) and not lost
+    if lost:
+        return Verdict(
+            "ready",
+            Outcome.FAIL,
+            f"{len(lost)} points are not found by their own vectors: an index is broken.",
+            figure=len(lost),
+            threshold=0,
+            remedy="Run `ragflow ingest --rebuild`.",
+            rows=tuple(lost[:MAX_ROWS]),
+        )
     return Verdict(
         "ready",
         Outcome.PASS if ok else Outcome.FAIL,
@@ -75,3 +87,22 @@ def ready(reader: CollectionReader, record: VersionRecord) -> Verdict:
         figure=milliseconds,
         remedy="" if ok else "Run `ragflow ingest --rebuild`.",
     )
+
+
+PROBED = 24
+"""Points that are searched for by their own vectors."""
+ITSELF = 0.999
+"""Least cosine of a point to itself, as any engine may round it."""
+
+
+def _not_found(reader: CollectionReader) -> list[dict[str, Any]]:
+    """Search for some points by their own vectors, on either side; return those that are not found."""
+    lost: list[dict[str, Any]] = []
+    for point in next(reader.scroll(PROBED), []):
+        row = {"document": point.payload.get("document_key"), "page": point.payload.get("page_number")}
+        dense = reader.search_dense(point.dense, 1)
+        if not dense or dense[0].score < ITSELF:
+            lost.append({**row, "point": str(point.id), "problem": "is not found by its dense vector"})
+        if point.sparse.indices.size and not reader.search_sparse(point.sparse, 1):
+            lost.append({**row, "point": str(point.id), "problem": "is not found by its terms"})
+    return lost

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ragflow.errors import IntegrityError, RagflowError
+from ragflow.model.fingerprints import sha256_text
 from ragflow.model.merkle import batch_roots
 from ragflow.model.points import Point, point_sha256, vector_sha256
 from ragflow.ocr.pool import TaskFailure
@@ -71,12 +72,18 @@ def read_points(reader: CollectionReader, drawing: Drawing | None = None) -> Obs
             if drawing is not None:
                 drawing.add(point.payload)
             start, end = point.payload.get("char_start"), point.payload.get("char_end")
-            if isinstance(start, int) and isinstance(end, int):
+            if isinstance(start, int) and isinstance(end, int) and _holds(point.payload, start, end):
                 page = (origin.document, origin.content, origin.page)
                 observed.spans.setdefault(page, []).append((start, end))
         done += len(points)
         report("read points", done, total)
     return observed
+
+
+def _holds(payload: Mapping[str, Any], start: int, end: int) -> bool:
+    """Whether a payload has the piece of text that it says it has."""
+    text = payload.get("text")
+    return isinstance(text, str) and len(text) == end - start and sha256_text(text) == payload.get("text_sha256")
 
 
 def _origin(payload: Mapping[str, Any]) -> Origin:

@@ -70,7 +70,8 @@ def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> Rele
         finish_interrupted(workspace)
         records = workspace.home.releases.all()
         live = live_version(workspace)
-        if version == live:
+        said = next((r.live_after for r in reversed(records) if r.moved_alias), None)
+        if version == live and live == said:
             newest = next((r for r in reversed(records) if r.version == version), None)
             return ReleaseReport(version, UNCHANGED, live, (), newest.ledger if newest else Ledger(), None)
         if not explicit and was_rolled_back(records, version):
@@ -83,6 +84,8 @@ def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> Rele
         examination = examine(workspace, version)
         decision = Decision.PROMOTED if examination.passed else Decision.REJECTED
         record = _append(workspace, examination.record, decision, live, examination)
+        if live != said and live not in workspace.home.canaries.versions():
+            _put_back(workspace, live, said, record.decided_at)
         log.info("release decided", extra={"version": version, "decision": decision, "number": record.number})
         canaries: tuple[Verdict, ...] = ()
         ended: str = decision
@@ -99,6 +102,16 @@ def judge(workspace: Workspace, version: str, *, explicit: bool = False) -> Rele
         record=record,
         canaries=canaries,
     )
+
+
+def _put_back(workspace: Workspace, live: str | None, said: str | None, moved_at: str) -> None:
+    """Undo a move of the alias that no release record tells of: nothing is live unproven. The gate has refused."""
+    log.error("the alias was moved by hand, and is put back", extra={"found": live, "recorded": said})
+    versions = workspace.versions()
+    if said is None and live is not None:
+        versions.drop_alias(expected=live)
+    elif said is not None and said in versions.versions():
+        versions.move_alias(said, expected=live, moved_at=moved_at)
 
 
 def _prove_live(

@@ -110,6 +110,10 @@ def releases_chained(workspace: Workspace, live: str | None) -> Verdict:
         records = workspace.home.releases.all()
     except IntegrityError as error:
         return _broken("releases_chained", error)
+    problems = _edited_since(workspace, records)
+    if problems:
+        remedy = "Restore the release records from a backup."
+        return verdict("releases_chained", problems, passed="", failed=problems[0]["problem"] + ".", remedy=remedy)
     moved = next((record for record in reversed(records) if record.moved_alias), None)
     said = moved.live_after if moved else None
     if said != live:
@@ -130,6 +134,20 @@ def releases_chained(workspace: Workspace, live: str | None) -> Verdict:
         figure=0,
         threshold=0,
     )
+
+
+def _edited_since(workspace: Workspace, records: Sequence[ReleaseRecord]) -> list[dict[str, Any]]:
+    """Return the promotions that are not those of which the canaries were asked: their records repeat its hash."""
+    problems = []
+    for record in records:
+        try:
+            said = workspace.home.canaries.find(record.number)
+        except IntegrityError as error:
+            problems.append({"problem": error.message.removesuffix(".")})
+            continue
+        if said is not None and said.release_sha256 != workspace.home.releases.hash_of(record.number):
+            problems.append({"problem": f"release record {record.number} was edited after its canaries were asked"})
+    return problems
 
 
 def _broken(name: str, error: IntegrityError) -> Verdict:

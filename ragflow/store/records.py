@@ -104,6 +104,11 @@ class CanaryStore:
                 remedy="Delete it: the next release asks the canaries again.",
             ) from error
 
+    def versions(self) -> frozenset[str]:
+        """Return the versions that were live long enough for canaries to be asked."""
+        found = (self.find(int(path.stem)) for path in self.root.glob("[0-9]*.json"))
+        return frozenset(record.version for record in found if record is not None)
+
     def put(self, record: CanaryRecord) -> None:
         data = orjson.dumps(record.to_dict(), option=orjson.OPT_INDENT_2)
         write_bytes(self.root / f"{record.release:06d}.json", data)

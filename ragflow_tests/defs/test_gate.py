@@ -75,7 +75,7 @@ def test_a_candidate_that_is_damaged_on_disk_does_not_reach_the_gate(ready: Arch
 
 
 def test_a_table_that_rots_before_the_gate_is_a_refusal_and_every_check_has_a_result(ready: Archive) -> None:
-    """The points cannot be recomputed, so some verdicts are not reached: those are warnings, not a defect."""
+    """The points cannot be recomputed, so some verdicts cannot be told: that refuses, too, and is no defect."""
     assert ready.run("release", assets=["vector_collection"]).success
     (table,) = ready.workspace().home.tables.folder("chunks", ready.newest()).glob("chunks-*.parquet")
     table.write_bytes(table.read_bytes()[:100])
@@ -87,7 +87,7 @@ def test_a_table_that_rots_before_the_gate_is_a_refusal_and_every_check_has_a_re
     failed = {name for asset, name in failed_checks(result) if asset == "serving_alias"}
     assert {"tables_intact", "chunks_cover_pages", "points_exact"} <= failed
     assert "version_sealed" not in failed
-    assert not _gate(result)["version_sealed"]
+    assert _gate(result)["version_sealed"], "the points themselves are as they were sealed"
     assert ready.live() == "v000001"
 
 
