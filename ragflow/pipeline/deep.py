@@ -263,12 +263,14 @@ def _tasks(
         if engines:
             pages = [_with_words(workspace, corpus.homes[sha256], sha256, page) for page in pages]
         for start in range(0, len(pages), PAGES_AT_ONCE):
+            count, title = told.get(sha256, (None, None)) if start == 0 else (None, None)
             yield RecheckTask(
                 sha256,
                 str(workspace.home.blobs.path(sha256)),
                 tuple(pages[start : start + PAGES_AT_ONCE]),
                 workspace.reading,
-                *(told.get(sha256, (None, None)) if start == 0 else (None, None)),
+                count,
+                title,
                 as_read=engines,
             )
 
