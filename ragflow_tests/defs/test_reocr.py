@@ -111,7 +111,8 @@ def test_from_the_job_to_the_next_release(faint: Archive) -> None:
 
     assert tick(faint) == "Nothing is to be read again or built anew."
     assert faint.run("release").success
-    assert reocr(faint).success and tick(faint) == "Nothing is to be read again or built anew.", "nothing is tried without end"
+    assert reocr(faint).success
+    assert tick(faint) == "Nothing is to be read again or built anew.", "nothing is tried without end"
 
 
 def test_the_low_confidence_warning_names_the_page(faint: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
