@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from ragflow.pipeline.examination import VERDICT_NAMES
+from ragflow.quality.readiness import CANARY_NAMES
 from ragflow.settings import PROJECT_ROOT
 from ragflow_tests.defs.archive import Archive
 from ragflow_tests.defs.conftest import BELL, KILN
@@ -156,7 +157,7 @@ def test_a_backfill_through_the_daemon_and_a_release_end_green_and_the_ui_shows_
         **dict.fromkeys(("vector_collection", "serving_alias"), "collection"),
     }
     checks = {name: node["assetChecksOrError"]["checks"] for name, node in shown.items()}
-    assert {check["name"] for check in checks["serving_alias"]} == set(VERDICT_NAMES)
+    assert {check["name"] for check in checks["serving_alias"]} == {*VERDICT_NAMES, *CANARY_NAMES}
     assert all(check["blocking"] for check in checks["serving_alias"])
     for name, of_asset in checks.items():
         for check in of_asset:
