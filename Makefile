@@ -7,6 +7,8 @@ READY := $(VENV)/.ready
 # libgl1 and libglib2.0-0 are for the OpenCV that docTR brings.
 SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
 
+HALF := ragflow_tests/cli ragflow_tests/defs ragflow_tests/e2e ragflow_tests/faults ragflow_tests/ocr
+
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo dev test lint unit faults bench clean
 
@@ -54,8 +56,13 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# In two processes, for most tests keep one core busy: the named folders, and beside them all the others.
 unit: setup
-	$(BIN)/python -m pytest
+	@echo "pytest: $(HALF), and beside them all the others"
+	@log=$$(mktemp); $(BIN)/python -m pytest $(HALF) >$$log 2>&1 & half=$$!; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(HALF)); others=$$?; \
+	wait $$half; named=$$?; cat $$log; rm -f $$log; \
+	if [ $$others = 0 ] && [ $$named = 0 ]; then exit 0; else exit 1; fi
 
 faults: setup
 	@$(BIN)/python -m ragflow_tests.faults
