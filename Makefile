@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # libgl1 and libglib2.0-0 are for the OpenCV that docTR brings.
 SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
+TEST_PACKAGES := chromium
 
 HALF := ragflow_tests/cli ragflow_tests/defs ragflow_tests/e2e ragflow_tests/faults ragflow_tests/ocr
 
@@ -41,6 +42,9 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Installing Python packages into $(VENV) (minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+# The tests of the search page drive a browser.
+test unit: SYSTEM_PACKAGES += $(TEST_PACKAGES)
 
 demo: setup
 	@$(BIN)/ragflow demo

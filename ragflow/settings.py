@@ -22,9 +22,17 @@ from pydantic_settings import (
 )
 
 from ragflow.errors import UsageError
+from ragflow.model.service import ServiceOptions
 from ragflow.ocr.options import ReadingOptions
 from ragflow.pipeline.backing_up import Retention
-from ragflow.pipeline.workspace import BatchOptions, EmbeddingOptions, GateOptions, VectorOptions, Workspace
+from ragflow.pipeline.workspace import (
+    BatchOptions,
+    EmbeddingOptions,
+    GateOptions,
+    SearchOptions,
+    VectorOptions,
+    Workspace,
+)
 from ragflow.store.home import Home
 
 CONFIG_FILE = "ragflow.toml"
@@ -77,6 +85,8 @@ class Settings(BaseSettings):
     embedding: EmbeddingOptions = Field(default_factory=EmbeddingOptions)
     gate: GateOptions = Field(default_factory=GateOptions)
     vectors: VectorOptions = Field(default_factory=VectorOptions)
+    search: SearchOptions = Field(default_factory=SearchOptions)
+    service: ServiceOptions = Field(default_factory=ServiceOptions)
     sensors: SensorOptions = Field(default_factory=SensorOptions)
     target_tokens: int = 200
     index_from_points: int = 50_000
@@ -134,6 +144,7 @@ class Settings(BaseSettings):
             index_from_points=self.index_from_points,
             gate=self.gate,
             vectors=self.vectors,
+            search=self.search,
         )
 
     def _reading(self) -> ReadingOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,15 +15,17 @@ import orjson
 import typer
 
 from ragflow.cli.console import emit, progress
-from ragflow.errors import BadInputError, CheckFailedError, UsageError
+from ragflow.errors import CheckFailedError, UsageError
+from ragflow.pipeline.hits import Hit, SearchMode
+from ragflow.pipeline.judgements import read_queries
 from ragflow.pipeline.progress import report
-from ragflow.pipeline.searching import Hit, Searcher, SearchMode, rank_documents
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.tracing import Link
 from ragflow.settings import load_settings
 from ragflow.store.atomic import write_bytes
+from ragflow.vectors.protocols import AnyOf, Between, Condition, Where
 
-DOCUMENTS_PER_HIT = 5
-"""Hits fetched per document asked for, so that a document with many good chunks does not crowd out the others."""
+_RANGE = re.compile(r"(-?[0-9.]+)?\.\.(-?[0-9.]+)?")
 
 
 class Level(StrEnum):
@@ -34,8 +37,10 @@ def search(
     query: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     top: Annotated[int, typer.Option(help="How many hits.")] = 10,
     mode: Annotated[SearchMode, typer.Option(help="Which vectors answer.")] = SearchMode.HYBRID,
-    where: Annotated[list[str] | None, typer.Option(help="key=value, may be given several times.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="key=value or key=low..high; one key twice: either.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Leave out hits below this score.")] = None,
+    per_document: Annotated[int | None, typer.Option(help="At most so many hits of one document.")] = None,
+    diversity: Annotated[float, typer.Option(help="0 to 1: prefer hits unlike those before.")] = 0.0,
     queries: Annotated[Path | None, typer.Option(help="JSON lines with _id and text: answer them all.")] = None,
     run: Annotated[Path | None, typer.Option(help="With --queries: the TREC run file to write.")] = None,
     level: Annotated[Level, typer.Option(help="With --queries: what is ranked.")] = Level.DOCUMENT,
@@ -46,11 +51,19 @@ def search(
     conditions = _conditions(where or [])
     with progress(), Searcher(load_settings().workspace()) as searcher:
         if query is not None:
-            hits = searcher.search(query, top=top, mode=mode, where=conditions, min_score=min_score)
+            hits = searcher.search(
+                query,
+                top=top,
+                mode=mode,
+                where=conditions,
+                min_score=min_score,
+                per_document=per_document,
+                diversity=diversity,
+            )
             emit([asdict(hit) for hit in hits], hits_text(hits))
             return
         assert queries is not None and run is not None
-        asked = list(_read_queries(queries))
+        asked = list(read_queries(queries))
         lines = list(_run_lines(searcher, asked, top, mode, conditions, level))
         write_bytes(run, "".join(lines).encode())
     emit(
@@ -59,37 +72,25 @@ def search(
     )
 
 
-def _conditions(where: list[str]) -> dict[str, str | int | bool]:
-    conditions: dict[str, str | int | bool] = {}
+def _conditions(where: list[str]) -> dict[str, Condition]:
+    """Read conditions: ``language=fr``, several times for any of several values, ``page_number=2..5`` for a range."""
+    values: dict[str, list[str]] = {}
     for entry in where:
         key, sign, value = entry.partition("=")
         if not sign or not key:
             raise UsageError(f"--where {entry!r} is not key=value.", remedy="Example: --where language=fr")
-        conditions[key] = int(value) if value.isdigit() else value
-    return conditions
+        values.setdefault(key, []).append(value)
+    return {key: _condition(given) for key, given in values.items()}
 
 
-def _read_queries(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise BadInputError(f"{path} cannot be read: {error.strerror}.", remedy="Check the path.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = orjson.loads(line)
-            name, text = str(value["_id"]), str(value["text"])
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise BadInputError(
-                f"{path}, line {number}, is not a query ({error}).", remedy='Each line: {"_id": "…", "text": "…"}'
-            ) from error
-        if name.split() != [name]:
-            raise BadInputError(
-                f"{path}, line {number}: the query's _id {name!r} is empty or holds white space.",
-                remedy="A run file parts its columns by white space: choose another _id.",
-            )
-        yield name, text
+def _condition(given: list[str]) -> Condition:
+    if all(value.isdigit() for value in given):
+        return int(given[0]) if len(given) == 1 else AnyOf(tuple(int(value) for value in given))
+    if len(given) > 1:
+        return AnyOf(tuple(given))
+    if ends := _RANGE.fullmatch(given[0]):
+        return Between(*(float(end) if end else None for end in ends.groups()))
+    return given[0]
 
 
 def _run_lines(
@@ -97,16 +98,18 @@ def _run_lines(
     asked: list[tuple[str, str]],
     top: int,
     mode: SearchMode,
-    where: dict[str, str | int | bool],
+    where: Where,
     level: Level,
 ) -> Iterator[str]:
     vectors = searcher.embed([text for _, text in asked]) if mode is not SearchMode.SPARSE else None
-    depth = top * DOCUMENTS_PER_HIT if level is Level.DOCUMENT else top
     for number, (name, text) in enumerate(asked):
         vector = vectors[number] if vectors is not None else None
-        hits = searcher.search_with(text, vector, top=depth, mode=mode, where=where)
-        ranked = rank_documents(hits) if level is Level.DOCUMENT else [(hit.point_id, hit.score) for hit in hits]
-        for rank, (key, score) in enumerate(ranked[:top], start=1):
+        if level is Level.DOCUMENT:
+            ranked = searcher.documents(text, vector, top=top, mode=mode, where=where)
+        else:
+            hits = searcher.search_with(text, vector, top=top, mode=mode, where=where)
+            ranked = [(hit.point_id, hit.score) for hit in hits]
+        for rank, (key, score) in enumerate(ranked, start=1):
             # The format parts its columns by white space, and a file name may hold some.
             yield f"{name} Q0 {quote(key, safe='/#:,;!()[]@&=+~')} {rank} {score:.6f} ragflow-{mode}\n"
         report("answer queries", number + 1, len(asked))

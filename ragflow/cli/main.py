@@ -9,14 +9,16 @@ import typer
 from typer.exceptions import TyperException
 
 import ragflow
-from ragflow.cli import adopt, archive, demo, dev, find, models
+from ragflow.cli import adopt, archive, demo, dev, find, judge, models
 from ragflow.cli import backup as safe
 from ragflow.cli import forget as gone
+from ragflow.cli import keys as who
 from ragflow.cli import ocr as single
 from ragflow.cli import prune as clear
 from ragflow.cli import quarantine as kept_out
 from ragflow.cli import reindex as anew
 from ragflow.cli import reocr as again
+from ragflow.cli import serve as service
 from ragflow.cli.console import emit, err, options, set_up_logs
 from ragflow.errors import RagflowError
 
@@ -55,6 +57,8 @@ app.command()(archive.status)
 app.command()(archive.releases)
 app.command()(archive.promote)
 app.command()(archive.rollback)
+app.command()(judge.evaluate)
+app.command()(judge.tune)
 app.command()(find.trace)
 app.command()(find.check_proof)
 app.command()(archive.verify)
@@ -67,6 +71,8 @@ app.command()(gone.forget)
 app.command()(adopt.adopt)
 app.add_typer(kept_out.quarantine)
 app.add_typer(models.models)
+app.add_typer(who.keys)
+app.command()(service.serve)
 app.command()(demo.demo)
 app.command()(dev.dev)
 

@@ -2,7 +2,8 @@
 
 The transformer runs here batch by batch over texts sorted by length, so that little padding is computed, in bfloat16
 where the CPU multiplies it; pooling and what follows run in float32. Models that do not begin with a plain text
-transformer go through ``SentenceTransformer.encode``.
+transformer go through ``SentenceTransformer.encode``. In a process that embeds queries again and again, they go through
+:mod:`ragflow.embedding.short_texts`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from ragflow.embedding.model_folder import DEFAULT_MODEL, model_fingerprint, resolve_model
 from ragflow.embedding.model_shape import Role, dimension_of, prompt_of
 from ragflow.embedding.precision import Precision, UsedPrecision, cpu_multiplies_bfloat16
+from ragflow.embedding.short_texts import MOST_TOKENS, ShortTexts, record_short_texts
 from ragflow.embedding.tokenizer import ModelTokenizer
 from ragflow.errors import BadInputError, UsageError
 from ragflow.model.points import Float32Array
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 4096
 """Tokens of a batch, padding included; measured on a CPU, smaller batches were slower and larger ones no faster."""
+RECORD_AFTER = 8
+"""Small batches of queries after which the transformer is recorded for them; recording takes as long as dozens."""
 
 _PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -82,6 +86,8 @@ class DenseEmbedder:
         self._device: str | None = device
         self._model: SentenceTransformer | None = None
         self._exact: DenseEmbedder | None = None
+        self._small_batches = 0
+        self._short: ShortTexts | None = None
 
     @property
     def folder(self) -> Path:
@@ -207,6 +213,12 @@ class DenseEmbedder:
         lengths, ids = self._tokenise(model, texts, prompt)
         rows: list[Any] = [None] * len(texts)
         with torch.inference_mode():
+            short = self._for_short_texts(model) if role == "query" and ids and sum(lengths) <= MOST_TOKENS else None
+            if short is not None and ids is not None:
+                output = _after_transformer(model, *short(ids))
+                if on_progress is not None:
+                    on_progress(len(texts))
+                return np.ascontiguousarray(output.float().numpy(), dtype=np.float32)
             for batch in batches_by_length(lengths, self._batch_tokens):
                 if ids is None:
                     output = model.encode(
@@ -224,6 +236,15 @@ class DenseEmbedder:
                     on_progress(len(batch))
         _give_memory_back()
         return np.stack(rows).astype(np.float32, copy=False)
+
+    def _for_short_texts(self, model: SentenceTransformer) -> ShortTexts | None:
+        """Return the recorded transformer; None on other devices, for models that have none, and for the first few."""
+        with self._lock:
+            if self.device == "cpu" and self._small_batches <= RECORD_AFTER:
+                self._small_batches += 1
+                if self._small_batches > RECORD_AFTER:
+                    self._short = record_short_texts(getattr(model[0], "auto_model", None))
+            return self._short
 
     def _tokenise(
         self, model: SentenceTransformer, texts: Sequence[str], prompt: str
@@ -326,12 +347,20 @@ def _forward(model: SentenceTransformer, ids: Sequence[list[int]]) -> Any:
     """Run all modules over one batch of token ids; returns a float tensor of shape (n, dimension)."""
     padded = model.tokenizer.pad({"input_ids": list(ids)}, padding=True, return_tensors="pt")
     features: dict[str, Any] = {name: tensor.to(model.device) for name, tensor in padded.items()}
-    modules = list(model)
-    features = modules[0](features)
+    features = model[0](features)
     for name, value in features.items():
         if hasattr(value, "is_floating_point") and value.is_floating_point():
             features[name] = value.float()
-    for module in modules[1:]:
+    return _through(list(model)[1:], features)
+
+
+def _after_transformer(model: SentenceTransformer, vectors: Any, mask: Any) -> Any:
+    """Run the modules behind the transformer; returns a float tensor of shape (n, dimension)."""
+    return _through(list(model)[1:], {"token_embeddings": vectors, "attention_mask": mask})
+
+
+def _through(modules: Sequence[Any], features: dict[str, Any]) -> Any:
+    for module in modules:
         features = module(features)
     return features["sentence_embedding"]
 

@@ -63,6 +63,10 @@ _BROKEN_WORD = re.compile(r"(\w{2,40})[-\u2010]\n(\w{2,40})")
 _TERM_COUNTS = {"k": 1e6, "b": 0.0}
 """With these BM25 gives the number of times that a word occurs: the k + 1 / k + tf of its formula become 1."""
 
+AHEAD = 2
+"""Stop words by which a query must be more in one language than in any other to count as written in it."""
+_WORD = re.compile(r"\w+")
+
 _PROBE = (
     "Running studies were studied; l'été, des économies économiques. Die Häuser, las canciones, книги, "
     "中文文本检索, 日本語の文章, naïve cœur Straße, A-12 3.14 foo_bar"
@@ -141,6 +145,19 @@ class SparseEmbedder:
             for index, weight in self._weights(text, code, query=True).items():
                 weights[index] = max(weights.get(index, 0.0), float(round(weight)))
         return _vector(weights)
+
+    def languages_of(self, query: str, languages: Sequence[str]) -> tuple[str, ...]:
+        """Return those of some languages that a query may be written in, told by its stop words.
+
+        A few words are little to go by, and many a stop word of one language is a good word of another ("car", "son",
+        "but"): one language has to be ahead by :data:`AHEAD` words, or all of them remain.
+        """
+        words = [word for word in _WORD.findall(_prepared(query)) if not word.isdigit()]
+        counts = {code: sum(not self._weights(word, code, query=True) for word in words) for code in languages}
+        most = max(counts.values(), default=0)
+        first = [code for code, count in counts.items() if count == most]
+        rest = [count for code, count in counts.items() if code not in first]
+        return (first[0],) if len(first) == 1 and rest and most - max(rest) >= AHEAD else tuple(languages)
 
     def _weights(self, text: str, code: str, *, query: bool) -> dict[int, float]:
         try:

@@ -52,6 +52,7 @@ class ReleaseRecord:
         batch_roots: batch key → Merkle root over its points, see :mod:`ragflow.model.merkle`.
         switched_off: verdicts that the settings had switched off.
         reason: why a version was rolled back from or withdrawn, for a person; empty where the verdicts say it.
+        fusion: how much each side of a hybrid search counts, see :class:`ragflow.model.fusion.Fusion`.
     """
 
     number: int
@@ -71,6 +72,7 @@ class ReleaseRecord:
     batch_roots: Mapping[str, str] = field(default_factory=dict)
     switched_off: tuple[str, ...] = ()
     reason: str = ""
+    fusion: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def moved_alias(self) -> bool:
@@ -161,6 +163,7 @@ class VersionRecord:
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     batch_roots: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    fusion: Mapping[str, float] = field(default_factory=dict)
 
 
 IN_BOTH = (
@@ -172,6 +175,7 @@ IN_BOTH = (
     "merkle_root",
     "tables",
     "batch_roots",
+    "fusion",
 )
 """Fields that a release record repeats from the record of its version, and so seals."""
 

@@ -107,15 +107,15 @@ def kept_bytes(record: TableRecord) -> bytes:
 
 
 def _single_files(workspace: Workspace) -> Iterator[Source]:
-    """Yield the settings, the golden queries, the requests to read again and the list of what is gone on purpose, if
-    there are any.
+    """Yield the settings, the golden queries, what tuning has found, the requests to read again and the list of what is
+    gone on purpose, if there are any.
 
     Raises:
         IntegrityError: that list is damaged.
     """
     home, golden = workspace.home, workspace.gate.retrieval.golden_queries
     home.absences.all()
-    wanted = [home.root / SETTINGS_FILE, home.rereads.root / "requests.jsonl", home.absences.path]
+    wanted = [home.root / SETTINGS_FILE, home.rereads.root / "requests.jsonl", home.absences.path, home.tuning.path]
     if golden is not None:
         wanted.append(home.root / golden.expanduser())
     for path in wanted:

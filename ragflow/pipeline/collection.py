@@ -100,6 +100,7 @@ def _build(workspace: Workspace, rebuild: bool) -> CandidateReport:
         tables=tables,
         batch_roots=roots,
         configuration=workspace.configuration(),
+        fusion=workspace.fusion().to_dict(),
     )
     workspace.home.version_records.put(record)
     log.info("candidate built", extra={"version": version, "points": count, "upserted": record.upserted})

@@ -178,7 +178,9 @@ def corpus_fingerprint(workspace: Workspace, corpus: Corpus) -> tuple[str, dict[
         IncompleteError: a batch has not been through all stages.
     """
     outputs = table_outputs(workspace, corpus)
-    return fingerprint(tables=outputs, configuration=workspace.configuration_fingerprint()), outputs[EMBEDDINGS]
+    # Other weights ask for a version of its own, though its points are the same: they too go live by the gate only.
+    parts = {"configuration": workspace.configuration_fingerprint(), "fusion": workspace.fusion().to_dict()}
+    return fingerprint(tables=outputs, **parts), outputs[EMBEDDINGS]
 
 
 def table_outputs(workspace: Workspace, corpus: Corpus) -> dict[str, dict[str, str]]:

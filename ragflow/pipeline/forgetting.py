@@ -32,6 +32,7 @@ from ragflow.pipeline.stages import CHUNKS, OCR_TEXT, RAW_PDFS
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.atomic import write_bytes
 from ragflow.store.forgotten import Kind, strike_rereads
+from ragflow.store.page_images import PageImageStore
 from ragflow.store.tables import TableRecord
 from ragflow.vectors.views import remove_view
 
@@ -343,6 +344,9 @@ def _clean(workspace: Workspace, contents: Sequence[Forgettable]) -> tuple[tuple
         freed = sum(thing.size for thing in swept if isinstance(thing, Freed))
         with home.lock("scan").held():
             freed += sum(_unlink(home.blobs.path(sha256)) for sha256 in forgotten)
+            images = PageImageStore(home.page_images, max_bytes=0)
+            for sha256 in forgotten:
+                images.remove(sha256)
             for source in {key.split("/", 1)[0] for content in contents for key in content.documents}:
                 marks = home.inventory.load(source)
                 left = {path: mark for path, mark in marks.items() if mark.sha256 not in forgotten}

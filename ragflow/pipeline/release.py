@@ -314,6 +314,7 @@ def _append(
         batch_roots=version.batch_roots,
         switched_off=tuple(sorted(workspace.gate.off)),
         reason=reason,
+        fusion=version.fusion,
     )
     workspace.home.releases.append(record)
     return record

@@ -7,8 +7,10 @@ it in any case, and reads the stored bytes again, page by page.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ragflow.errors import NotFoundError, UsageError
 from ragflow.model.batches import fold
@@ -26,6 +28,9 @@ from ragflow.pipeline.sealing import (
     tables_intact,
 )
 from ragflow.pipeline.workspace import Workspace
+from ragflow.store.verifications import LastVerification, verification_store
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,23 @@ def verify(
         verdicts["anchored"] = _anchored(workspace, anchor)
     order = [*(name for name in VERDICT_NAMES if name in verdicts), *(n for n in verdicts if n not in VERDICT_NAMES)]
     told = with_first_release(workspace, record, [verdicts[name] for name in order])
-    return VerificationReport(version, tuple(told), record.points, round(time.monotonic() - started, 2))
+    report = VerificationReport(version, tuple(told), record.points, round(time.monotonic() - started, 2))
+    _note(workspace, report, deep)
+    return report
+
+
+def _note(workspace: Workspace, report: VerificationReport, deep: bool) -> None:
+    """Note that it was done, for the service's health: an archive that cannot be written to can be verified, too."""
+    last = LastVerification(
+        version=report.version,
+        verified_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        passed=report.passed,
+        deep=deep,
+    )
+    try:
+        verification_store(workspace.home.root).put(last)
+    except OSError as error:
+        log.warning("the verification could not be noted", extra={"error": str(error)})
 
 
 def _seals(workspace: Workspace, record: VersionRecord, live: str | None) -> list[Verdict]:

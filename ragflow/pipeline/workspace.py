@@ -11,10 +11,13 @@ from typing import Any, Literal
 from ragflow.chunking import ChunkOptions
 from ragflow.chunking import fingerprint_parts as chunk_fingerprint_parts
 from ragflow.embedding.dense import DenseEmbedder
+from ragflow.embedding.model_folder import DEFAULT_MODEL
+from ragflow.embedding.reranker import Reranker
 from ragflow.embedding.sparse import SparseEmbedder
 from ragflow.embedding.tokenizer import ModelTokenizer
 from ragflow.errors import UsageError
 from ragflow.model.fingerprints import fingerprint
+from ragflow.model.fusion import ENGLISH_ONLY, Fusion
 from ragflow.model.questions import RetrievalOptions
 from ragflow.model.releases import VersionRecord
 from ragflow.ocr.options import ReadingOptions
@@ -93,6 +96,19 @@ class VectorOptions:
         """
         named = {name: getattr(self, name) for name in (f.name for f in fields(ServerOptions)) if hasattr(self, name)}
         return ServerOptions(**named)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How hits are ordered, beyond what was tuned.
+
+    Attributes:
+        reranker: folder of a cross-encoder, relative to the home folder; None: hits are not ranked again.
+        rerank_depth: hits that it is asked about.
+    """
+
+    reranker: Path | None = None
+    rerank_depth: int = 30
 
 
 SWITCHABLE = (
@@ -174,6 +190,7 @@ class Workspace:
     index_from_points: int = 50_000
     gate: GateOptions = field(default_factory=GateOptions)
     vectors: VectorOptions = field(default_factory=VectorOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)
 
     def at(self, record: VersionRecord) -> Workspace:
         """Return the workspace as it was when a version was built: with its tables, its model, its chunk length."""
@@ -198,6 +215,19 @@ class Workspace:
 
     def sparse(self) -> SparseEmbedder:
         return _sparse()
+
+    def reranker(self) -> Reranker | None:
+        """Return what ranks the first hits again; None if that is not wanted."""
+        if self.search.reranker is None:
+            return None
+        return _reranker(self.home.root / self.search.reranker.expanduser(), self.search.rerank_depth)
+
+    def fusion(self) -> Fusion:
+        """Return how much each side of a search counts: as tuned for the model in use, else by default."""
+        tuned = self.home.tuning.find()
+        if tuned is not None and tuned.model_sha256 == self.model_fingerprint():
+            return Fusion(tuned.dense)
+        return Fusion(ENGLISH_ONLY) if self.embedding.model == DEFAULT_MODEL else Fusion()
 
     def versions(self) -> VersionStore:
         if self.vectors.engine == "server":
@@ -265,6 +295,11 @@ def _pool(workers: int, memory_mb: int) -> WorkerPool:
 @lru_cache(maxsize=2)
 def _dense(options: EmbeddingOptions) -> DenseEmbedder:
     return DenseEmbedder(options.model, options.precision, threads=options.threads)
+
+
+@lru_cache(maxsize=2)
+def _reranker(folder: Path, depth: int) -> Reranker:
+    return Reranker(folder, depth)
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from ragflow.store.manifests import ManifestStore
 from ragflow.store.records import CanaryStore, ReleaseStore, VersionRecordStore
 from ragflow.store.rereads import RereadStore
 from ragflow.store.tables import Pins, TableStore
+from ragflow.store.tuning import TuningStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,16 @@ class Home:
     def rereads(self) -> RereadStore:
         """Requests to read pages or documents again."""
         return RereadStore(self.root / "rereads")
+
+    @property
+    def tuning(self) -> TuningStore:
+        """Weights of a search that were fitted to this archive."""
+        return TuningStore(self.root / "tuning.json")
+
+    @property
+    def page_images(self) -> Path:
+        """Images of pages that the service has shown: a cache."""
+        return self.root / "cache" / "pages"
 
     @property
     def absences(self) -> AbsenceStore:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ragflow.errors import BadInputError, UsageError
 from ragflow.model.points import Float32Array, Point, SparseVector
-from ragflow.vectors.protocols import Where
+from ragflow.vectors.protocols import AnyOf, Between, Where
 
 UNIT_TOLERANCE = 5e-7
 """How far the square of a dense vector's length may be from 1. Normalising in float32 stays below 3e-7 (measured, up
@@ -87,17 +87,28 @@ def check_limit(limit: int) -> None:
 
 
 def check_where(where: Where | None) -> None:
-    """Raise UsageError unless every condition is a field's name and a text, a 64-bit whole number or a boolean."""
+    """Raise UsageError unless every condition is a field's name and something that the field can be compared with."""
     for name, value in (where or {}).items():
         if not name or any(character in '"[]\\' or ord(character) < 32 for character in name):
             raise UsageError(f"{name!r} is not the name of a payload field.")
-        if isinstance(value, bool | str):
-            continue
-        if not isinstance(value, int) or not SMALLEST_INTEGER <= value < 2**63:
+        if not _is_condition(value):
             raise UsageError(
                 f"The filter on {name} asks for {value!r}.",
-                remedy="A filter takes a text, a whole number of at most 64 bits, or true or false.",
+                remedy="A filter takes a text, a whole number of at most 64 bits, true or false, any of several texts "
+                "or numbers, or a range of numbers.",
             )
+
+
+def _is_condition(value: object) -> bool:
+    if isinstance(value, AnyOf):
+        kinds = {type(one) for one in value.values}
+        return kinds in ({str}, {int}) and all(map(_is_condition, value.values))
+    if isinstance(value, Between):
+        ends = [end for end in (value.low, value.high) if end is not None]
+        return bool(ends) and all(type(end) in (int, float) and math.isfinite(end) for end in ends)
+    if isinstance(value, bool | str):
+        return True
+    return isinstance(value, int) and SMALLEST_INTEGER <= value < 2**63
 
 
 def _check_sparse(sparse: SparseVector, whose: str, error: type[BadInputError] | type[UsageError]) -> None:

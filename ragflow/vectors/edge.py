@@ -14,7 +14,7 @@ Measured on qdrant-edge-py 0.9.0, and relied on here:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version as package_version
@@ -129,26 +129,46 @@ class EdgeReader(_OpenShard):
             records = shard.retrieve(list(dict.fromkeys(ids)), with_payload=True, with_vector=with_vectors)
             return [to_point(record) for record in records]
 
-    def search_dense(self, vector: Float32Array, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_dense(
+        self,
+        vector: Float32Array,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         check_query(vector, self._completion.settings.dimension)
         query = qdrant_edge.Query.Nearest(vector.astype(np.float32).tolist(), using=DENSE)
-        return self._search(query, limit, where, to_dense_params(self._completion.settings))
+        return self._search(query, limit, to_filter(where, among), fields, to_dense_params(self._completion.settings))
 
-    def search_sparse(self, sparse: SparseVector, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_sparse(
+        self,
+        sparse: SparseVector,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         check_sparse_query(sparse)
         query = qdrant_edge.Query.Nearest(to_sparse(sparse), using=SPARSE)
         everything = qdrant_edge.SearchParams(idf=qdrant_edge.IdfParams(corpus=qdrant_edge.Filter()))
-        return self._search(query, limit, where, everything)
+        return self._search(query, limit, to_filter(where, among), fields, everything)
 
     def info(self) -> CollectionInfo:
         return self._info(self._completion.optimized)
 
     def _search(
-        self, query: qdrant_edge.Query, limit: int, where: Where | None, params: qdrant_edge.SearchParams | None
+        self,
+        query: qdrant_edge.Query,
+        limit: int,
+        conditions: qdrant_edge.Filter | None,
+        fields: Sequence[str] | None,
+        params: qdrant_edge.SearchParams | None,
     ) -> list[ScoredPoint]:
         check_limit(limit)
+        wanted = True if fields is None else list(fields)
         request = qdrant_edge.QueryRequest(
-            limit=limit, query=query, filter=to_filter(where), with_payload=True, params=params
+            limit=limit, query=query, filter=conditions, with_payload=wanted, params=params
         )
         with self._opened(IntegrityError) as shard:
             hits = [ScoredPoint(to_uuid(hit.id), hit.score, hit.payload or {}) for hit in shard.query(request)]

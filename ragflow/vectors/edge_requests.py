@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,15 @@ import qdrant_edge
 from ragflow.errors import BadInputError, IntegrityError, UsageError
 from ragflow.model.points import Point, SparseVector
 from ragflow.vectors.checking import check_where
-from ragflow.vectors.protocols import OVERSAMPLING, PAYLOAD_INDEXES, TEXT_FIELD, CollectionSettings, Where
+from ragflow.vectors.protocols import (
+    OVERSAMPLING,
+    PAYLOAD_INDEXES,
+    TEXT_FIELD,
+    AnyOf,
+    Between,
+    CollectionSettings,
+    Where,
+)
 
 DENSE = "dense"
 SPARSE = "sparse"
@@ -67,16 +76,21 @@ def to_dense_params(settings: CollectionSettings) -> qdrant_edge.SearchParams | 
     return qdrant_edge.SearchParams(quantization=rescoring)
 
 
-def to_filter(where: Where | None) -> qdrant_edge.Filter | None:
+def to_filter(where: Where | None, among: Collection[uuid.UUID] | None = None) -> qdrant_edge.Filter | None:
     check_where(where)
-    if not where:
-        return None
-    conditions: list[Any] = []
-    for name, value in where.items():
+    conditions: list[Any] = [] if among is None else [qdrant_edge.HasIdCondition(set(among))]
+    for name, value in (where or {}).items():
         key = name if name.isidentifier() and name.isascii() else f'"{name}"'
-        match: Any = np.bool_(value) if isinstance(value, bool) else value
-        conditions.append(qdrant_edge.FieldCondition(key, match=qdrant_edge.MatchValue(match)))
-    return qdrant_edge.Filter(must=conditions)
+        if isinstance(value, Between):
+            condition = qdrant_edge.FieldCondition(key, range=qdrant_edge.RangeFloat(gte=value.low, lte=value.high))
+        elif isinstance(value, AnyOf):
+            values: Any = list(value.values)
+            condition = qdrant_edge.FieldCondition(key, match=qdrant_edge.MatchAny(values))
+        else:
+            match: Any = np.bool_(value) if isinstance(value, bool) else value
+            condition = qdrant_edge.FieldCondition(key, match=qdrant_edge.MatchValue(match))
+        conditions.append(condition)
+    return qdrant_edge.Filter(must=conditions) if conditions else None
 
 
 def to_sparse(sparse: SparseVector) -> qdrant_edge.SparseVector:

@@ -12,7 +12,7 @@ hits, not the statistics; points that were replaced or deleted do not count.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,23 @@ QUANTIZATIONS = ("none", "int8", "binary")
 OVERSAMPLING = 3.0
 """How many times more hits than asked for are found by quantized vectors, before the exact ones order them."""
 
-Condition = str | int | bool
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of these values, all of them texts or all of them whole numbers."""
+
+    values: tuple[str, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number from ``low`` to ``high``, both included; None: no limit on that side."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+Condition = str | int | bool | AnyOf | Between
 Where = Mapping[str, Condition]
 """Conditions on payload fields, all of which must hold: name of a top-level field → the value it has. A field that
 holds a list meets a condition if one of its entries does. ``True`` and ``1`` are different values."""
@@ -117,7 +133,7 @@ class ScoredPoint(NamedTuple):
     Attributes:
         id: of the point.
         score: cosine (-1.0 to 1.0) or BM25 (above 0.0), as float32; higher is better.
-        payload: of the point, whole.
+        payload: of the point, whole, unless only some fields were asked for.
     """
 
     id: uuid.UUID
@@ -192,20 +208,37 @@ class CollectionReader(Protocol):
         """
         ...
 
-    def search_dense(self, vector: Float32Array, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_dense(
+        self,
+        vector: Float32Array,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         """Return the points nearest to ``vector`` by cosine, best first, equal scores by id.
 
         Args:
             vector: shape (dimension,); need not be of unit length, but must not be zero.
             limit: most hits to return, at least 1.
             where: conditions on the payload.
+            fields: top-level fields of the payload that are wanted; None: all. A ranking needs few, and to hand over
+                whole payloads takes longer than to find them.
+            among: only points with these ids are hits; None: any. For exact scores of points that are known.
 
         Raises:
             UsageError: wrong shape, limit or condition.
         """
         ...
 
-    def search_sparse(self, sparse: SparseVector, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_sparse(
+        self,
+        sparse: SparseVector,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         """Return the points with the highest BM25 score, best first, equal scores by id.
 
         Points that share no term with the query are no hits; a query without terms has none.

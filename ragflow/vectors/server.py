@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,6 +30,7 @@ from ragflow.vectors.server_claims import Claim, check_abandoned, claim, complet
 from ragflow.vectors.server_completion import ENGINE, complete
 from ragflow.vectors.server_copies import copy_collection, fill, read_snapshot, save
 from ragflow.vectors.server_options import ServerOptions
+from ragflow.vectors.server_points import to_filter
 from ragflow.vectors.server_requests import Requests, shared_requests
 from ragflow.vectors.server_uploads import Uploads
 
@@ -96,18 +97,35 @@ class ServerReader(_OpenCollection):
         found = self._requests.retrieve(self._collection, wanted, with_vectors) if wanted else {}
         return [found[identifier] for identifier in wanted if identifier in found]
 
-    def search_dense(self, vector: Float32Array, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_dense(
+        self,
+        vector: Float32Array,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         self._check_open()
         settings = self._completion.settings
         check_query(vector, settings.dimension)
         check_limit(limit)
-        return self._requests.search_dense(self._collection, settings, vector.astype(np.float32), limit, where)
+        conditions = to_filter(where, among)
+        return self._requests.search_dense(
+            self._collection, settings, vector.astype(np.float32), limit, conditions, fields
+        )
 
-    def search_sparse(self, sparse: SparseVector, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_sparse(
+        self,
+        sparse: SparseVector,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         self._check_open()
         check_sparse_query(sparse)
         check_limit(limit)
-        return self._requests.search_sparse(self._collection, sparse, limit, where)
+        return self._requests.search_sparse(self._collection, sparse, limit, to_filter(where, among), fields)
 
     def info(self) -> CollectionInfo:
         points = self.count()

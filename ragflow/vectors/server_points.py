@@ -7,7 +7,7 @@ are. Whole numbers above 63 bits go through JSON only.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from ragflow.vectors.protocols import (
     OVERSAMPLING,
     PAYLOAD_INDEXES,
     TEXT_FIELD,
+    AnyOf,
+    Between,
     CollectionSettings,
     ScoredPoint,
     Where,
@@ -93,15 +95,19 @@ def to_sparse_params() -> models.SearchParams:
     return models.SearchParams(idf=models.IdfCorpusParams(corpus=models.Filter()))
 
 
-def to_filter(where: Where | None) -> models.Filter | None:
+def to_filter(where: Where | None, among: Collection[uuid.UUID] | None = None) -> models.Filter | None:
     check_where(where)
-    if not where:
-        return None
-    conditions: list[Any] = []
-    for name, value in where.items():
+    conditions: list[Any] = [] if among is None else [models.HasIdCondition(has_id=[str(one) for one in among])]
+    for name, value in (where or {}).items():
         key = name if name.isidentifier() and name.isascii() else f'"{name}"'
-        conditions.append(models.FieldCondition(key=key, match=models.MatchValue(value=value)))
-    return models.Filter(must=conditions)
+        if isinstance(value, Between):
+            conditions.append(models.FieldCondition(key=key, range=models.Range(gte=value.low, lte=value.high)))
+        elif isinstance(value, AnyOf):
+            values: Any = list(value.values)
+            conditions.append(models.FieldCondition(key=key, match=models.MatchAny(any=values)))
+        else:
+            conditions.append(models.FieldCondition(key=key, match=models.MatchValue(value=value)))
+    return models.Filter(must=conditions) if conditions else None
 
 
 def to_sparse(sparse: SparseVector) -> models.SparseVector:

@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from ragflow.errors import RagflowError
 from ragflow.model.points import Float32Array, Point, SparseVector
-from ragflow.vectors.protocols import CollectionSettings, ScoredPoint, Where
+from ragflow.vectors.protocols import CollectionSettings, ScoredPoint
 from ragflow.vectors.server_connection import Connection, MissingError
 from ragflow.vectors.server_options import ServerOptions
 from ragflow.vectors.server_points import (
@@ -26,7 +26,6 @@ from ragflow.vectors.server_points import (
     from_point,
     to_collection,
     to_dense_params,
-    to_filter,
     to_hit,
     to_indexes,
     to_point,
@@ -192,14 +191,25 @@ class Requests(Connection):
         return {point.id: point for point in map(to_point, records)}
 
     def search_dense(
-        self, collection: str, settings: CollectionSettings, vector: Float32Array, limit: int, where: Where | None
+        self,
+        collection: str,
+        settings: CollectionSettings,
+        vector: Float32Array,
+        limit: int,
+        conditions: models.Filter | None,
+        fields: Sequence[str] | None,
     ) -> list[ScoredPoint]:
-        return self._search(collection, vector.tolist(), DENSE, limit, where, to_dense_params(settings))
+        return self._search(collection, vector.tolist(), DENSE, limit, conditions, fields, to_dense_params(settings))
 
     def search_sparse(
-        self, collection: str, sparse: SparseVector, limit: int, where: Where | None
+        self,
+        collection: str,
+        sparse: SparseVector,
+        limit: int,
+        conditions: models.Filter | None,
+        fields: Sequence[str] | None,
     ) -> list[ScoredPoint]:
-        return self._search(collection, to_sparse(sparse), SPARSE, limit, where, to_sparse_params())
+        return self._search(collection, to_sparse(sparse), SPARSE, limit, conditions, fields, to_sparse_params())
 
     def _search(
         self,
@@ -207,14 +217,21 @@ class Requests(Connection):
         query: list[float] | models.SparseVector,
         using: str,
         limit: int,
-        where: Where | None,
+        conditions: models.Filter | None,
+        fields: Sequence[str] | None,
         params: models.SearchParams | None,
     ) -> list[ScoredPoint]:
-        conditions = to_filter(where)
+        wanted = True if fields is None else list(fields)
         found = self.ask(
             f"search {collection}",
             lambda: self.points.query_points(
-                collection, query, using=using, query_filter=conditions, search_params=params, limit=limit
+                collection,
+                query,
+                using=using,
+                query_filter=conditions,
+                search_params=params,
+                limit=limit,
+                with_payload=wanted,
             ),
         )
         return sorted(map(to_hit, found.points), key=lambda hit: (-hit.score, hit.id))

@@ -12,11 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ragflow_tests.benchmarks import bulk, embedding, memory, ocr, reading, search, text_layer, unchanged, verify
+from ragflow_tests.benchmarks import (
+    bulk,
+    embedding,
+    load,
+    memory,
+    ocr,
+    reading,
+    retrieval,
+    scale,
+    search,
+    text_layer,
+    unchanged,
+    verify,
+)
 from ragflow_tests.benchmarks.report import Bench, Figure, as_json, machine, markdown, say
 
 BENCHMARKS: dict[str, Callable[[Bench], Iterator[Figure]]] = {
-    module.NAME: module.run for module in (reading, ocr, text_layer, embedding, unchanged, verify, bulk, search, memory)
+    module.NAME: module.run
+    for module in (reading, ocr, text_layer, embedding, unchanged, verify, bulk, search, retrieval, load, scale, memory)
 }
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ragflow.pipeline.searching import Searcher, SearchMode
+from ragflow.pipeline.hits import SearchMode
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.stages import CHUNKS
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.home import Home

@@ -22,7 +22,8 @@ Hits = list[dict[str, Any]]
 
 def search_until(arguments: list[str]) -> None:
     """Run in a process of its own: search what is live, again and again, until the file ``stop`` is there."""
-    from ragflow.pipeline.searching import Searcher, SearchMode
+    from ragflow.pipeline.hits import SearchMode
+    from ragflow.pipeline.searching import Searcher
     from ragflow.settings import load_settings
 
     stop, answers = map(Path, arguments)

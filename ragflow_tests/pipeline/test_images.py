@@ -12,8 +12,9 @@ from PIL import Image
 from ragflow.model.batches import fold
 from ragflow.ocr.options import ReadingOptions
 from ragflow.pipeline.deep import bytes_to_words
+from ragflow.pipeline.hits import Hit
 from ragflow.pipeline.ledger import corpus_ledger, ledger_lines
-from ragflow.pipeline.searching import Hit, Searcher
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.tracing import mark_page, trace
 from ragflow.pipeline.workspace import GateOptions, Workspace
 from ragflow_tests.ocr.images import letter, save

@@ -15,9 +15,10 @@ from ragflow.model.backups import Part
 from ragflow.model.fingerprints import canonical_json
 from ragflow.model.reading import Effort
 from ragflow.pipeline.backing_up import back_up
+from ragflow.pipeline.hits import Hit
 from ragflow.pipeline.release import judge, live_version
 from ragflow.pipeline.restoring import restore
-from ragflow.pipeline.searching import Hit, Searcher
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.verification import verify
 from ragflow.pipeline.workspace import Workspace
 from ragflow.store.backups import BackupTarget

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+from ragflow.pipeline.hits import SearchMode
 from ragflow.pipeline.release import judge, rollback
-from ragflow.pipeline.searching import Searcher, SearchMode
+from ragflow.pipeline.searching import Searcher
 from ragflow_tests.pipeline.archive import ORCHARD, Archive
 
 READERS = 4

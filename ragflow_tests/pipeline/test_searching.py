@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ragflow.errors import NotFoundError, UsageError
-from ragflow.pipeline.searching import Hit, Searcher, SearchMode, fuse, rank_documents
+from ragflow.pipeline.fusing import HALF_WAY, Spread, fuse, shown
+from ragflow.pipeline.hits import Group, Hit, SearchMode, rank_documents
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.workspace import Workspace
-from ragflow.vectors.protocols import ScoredPoint
+from ragflow.vectors.protocols import AnyOf, Between, ScoredPoint
 from ragflow_tests.pipeline.archive import LATER, LAVOIR, MINUTES, ORCHARD, QUARRY, REPORT, TWIN, WINDMILL, Archive
 
 MODES = list(SearchMode)
@@ -30,13 +35,12 @@ weights = st.floats(0, 1)
 
 
 @given(rankings(), rankings(), weights)
-def test_fusion_keeps_every_point_once_between_zero_and_one(
+def test_fusion_keeps_every_point_once_best_first(
     dense: list[ScoredPoint], sparse: list[ScoredPoint], weight: float
 ) -> None:
     fused = fuse(dense, sparse, weight)
     assert {point.id for point in fused} == {point.id for point in [*dense, *sparse]}
     assert len({point.id for point in fused}) == len(fused)
-    assert all(-1e-9 <= point.score <= 1 + 1e-9 for point in fused)
     assert [point.score for point in fused] == sorted((point.score for point in fused), reverse=True)
     assert all(point.payload["number"] == point.id.int for point in fused)
     assert fused == fuse(dense, sparse, weight), "and ties are broken in the same way every time"
@@ -51,33 +55,74 @@ def test_fusion_does_not_care_which_side_is_called_which(
     assert one == pytest.approx(other)
 
 
-@given(rankings(), st.sampled_from([0.25, 2.0, 8.0]), st.sampled_from([-4.0, 0.0, 16.0]))
-def test_fusion_does_not_care_about_the_scale_of_a_side(dense: list[ScoredPoint], factor: float, offset: float) -> None:
-    scaled = [point._replace(score=point.score * factor + offset) for point in dense]
-    expected = {point.id: point.score for point in fuse(dense, [])}
-    assert {point.id: point.score for point in fuse(scaled, [])} == pytest.approx(expected, abs=1e-6)
-
-
-@given(rankings(), rankings())
-def test_one_side_alone_keeps_its_order(dense: list[ScoredPoint], sparse: list[ScoredPoint]) -> None:
-    assert [point.id for point in fuse(dense, [])] == [point.id for point in dense]
-    assert [point.id for point in fuse([], sparse)] == [point.id for point in sparse]
-
-
-@given(rankings(), rankings())
-def test_a_point_that_leads_both_sides_leads_with_full_score(
-    dense: list[ScoredPoint], sparse: list[ScoredPoint]
+@given(rankings(), rankings(), st.sampled_from([0.25, 2.0, 8.0]))
+def test_fusion_does_not_care_about_the_scale_of_a_side(
+    dense: list[ScoredPoint], sparse: list[ScoredPoint], factor: float
 ) -> None:
-    best = ScoredPoint(uuid.UUID(int=99), 31.0, {"number": 99})
-    fused = fuse([best, *dense], [best, *sparse])
-    assert (fused[0].id, fused[0].score) == (best.id, 1.0)
+    scaled = [point._replace(score=point.score * factor) for point in dense]
+    assert fuse(scaled, sparse, 0.5, (factor, 1.0)) == fuse(dense, sparse)
 
 
-def test_a_point_that_a_side_did_not_return_counts_as_its_lowest() -> None:
+def test_scores_are_added_in_standard_deviations() -> None:
     a, b, c = (ScoredPoint(uuid.UUID(int=n), score, {"number": n}) for n, score in ((1, 0.9), (2, 0.5), (3, 0.1)))
-    fused = {point.id.int: point.score for point in fuse([a, b, c], [b._replace(score=7.0), c._replace(score=3.0)])}
-    assert fused == pytest.approx({1: 0.5, 2: 0.25 + 0.5, 3: 0.0})
+    words = [b._replace(score=7.0), c._replace(score=3.0)]
+    fused = {point.id.int: point.score for point in fuse([a, b], words, 0.25, (0.1, 2.0))}
+    assert fused == pytest.approx({1: 0.25 * 9, 2: 0.25 * 5 + 0.75 * 3.5, 3: 0.75 * 1.5})
     assert fuse([], []) == []
+
+
+@given(st.floats(-50, 50), st.floats(-50, 50))
+def test_scores_are_shown_between_zero_and_one_in_the_same_order(one: float, other: float) -> None:
+    assert 0 <= shown(one) < 1
+    assert (one <= other) or shown(one) >= shown(other)
+    assert shown(HALF_WAY) == 0.5
+
+
+def test_what_one_side_alone_has_found_is_scored_by_both(searcher: Searcher) -> None:
+    queries = [
+        "a drink made of fruit, barley",
+        "workers in danger: the village",
+        "qui paie le toit ? three",
+        "stone; poêle",
+    ]
+    vectors = searcher.embed(queries)
+    firsts = [searcher.sides(query, vector, depth=1) for query, vector in zip(queries, vectors, strict=True)]
+    number, first = next((n, sides) for n, sides in enumerate(firsts) if len(sides.dense) == 2)
+    everything = searcher.sides(queries[number], vectors[number], depth=100)
+    assert {point.id for point in first.dense} >= {point.id for point in first.sparse}
+    for all_scores, some in ((everything.dense, first.dense), (everything.sparse, first.sparse)):
+        scores = {point.id: point.score for point in all_scores}
+        assert {point.id: point.score for point in some} == pytest.approx(
+            {point.id: scores[point.id] for point in some}, abs=1e-5
+        )
+
+
+def test_the_spread_of_scores_is_told_by_a_sample(searcher: Searcher) -> None:
+    points = [point for batch in searcher._reader.scroll() for point in batch]
+    spread = Spread(points)
+    vector = searcher.embed(["granite quarry flood"])[0]
+    cosines = [hit.score for hit in searcher._reader.search_dense(vector, len(points))]
+    assert spread.of_dense(vector) == pytest.approx((float(np.mean(cosines)), float(np.std(cosines))), rel=1e-4)
+    words = searcher._workspace.sparse()
+    one, several = (words.query(text, ("en",)) for text in ("granite", "granite quarry flood windmill"))
+    assert 0 < spread.of_sparse(one) < spread.of_sparse(several)
+    common, rare = (words.query(text, ("en",)) for text in ("windmill", "zeppelin"))
+    assert spread.of_sparse(rare) < spread.of_sparse(common), "what hardly ever counts differs little"
+    assert (Spread([]).of_dense(vector), Spread([]).of_sparse(words.query("", ("en",)))) == ((0.0, 1.0), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("what is the load of the bridge", ("en",)),
+        ("Combien de personnes travaillent au ministère des sports", ("fr",)),
+        ("car insurance", ("en", "fr")),
+        ("windmill", ("en", "fr")),
+        ("", ("en", "fr")),
+    ],
+)
+def test_stop_words_tell_the_language_of_a_query(searcher: Searcher, query: str, expected: tuple[str, ...]) -> None:
+    assert searcher._workspace.sparse().languages_of(query, ("en", "fr")) == expected
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +215,40 @@ def test_an_empty_query_or_no_hits_at_all_is_wrong_usage(searcher: Searcher, que
         assert caught.value.remedy
 
 
+def test_at_most_so_many_hits_of_a_document(searcher: Searcher) -> None:
+    every = searcher.search("the village", top=50)
+    assert max(Counter(hit.document["key"] for hit in every).values()) > 1
+    limited = searcher.search("the village", top=50, per_document=1)
+    assert set(Counter(hit.document["key"] for hit in limited).values()) == {1}
+    assert limited[0] == every[0]
+
+
+def test_diversity_prefers_what_is_unlike_the_hits_before(searcher: Searcher) -> None:
+    plain, varied = (searcher.search("cider press pears", top=4, diversity=share) for share in (0.0, 0.9))
+    assert plain[0] == varied[0]
+    assert [hit.point_id for hit in plain] != [hit.point_id for hit in varied]
+
+    def alike(hits: list[Hit]) -> float:
+        points = searcher._reader.retrieve([uuid.UUID(hit.point_id) for hit in hits])
+        cosines = np.stack([point.dense for point in points]) @ np.stack([point.dense for point in points]).T
+        return float(cosines.sum())
+
+    assert alike(varied) < alike(plain)
+
+
+@pytest.mark.parametrize("wrong", [{"per_document": 0}, {"diversity": -0.1}, {"diversity": 1.1}])
+def test_arguments_out_of_range_are_wrong_usage(searcher: Searcher, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        searcher.search("mill", **wrong)
+
+
+def test_filters_take_several_values_and_ranges(searcher: Searcher) -> None:
+    hits = searcher.search("the mill", top=50, where={"document_key": AnyOf((LATER, MINUTES))})
+    assert {hit.document["key"] for hit in hits} == {LATER, MINUTES}
+    hits = searcher.search("the mill", top=50, where={"page_number": Between(2, 3)})
+    assert {hit.page_number for hit in hits} == {2, 3}
+
+
 def test_many_queries_embedded_together_find_what_each_finds_alone(searcher: Searcher) -> None:
     queries = ["granite quarry", "poêle pour l'école", "cider"]
     for query, vector in zip(queries, searcher.embed(queries), strict=True):
@@ -201,7 +280,7 @@ def test_groups_are_what_hits_are_made_of(searcher: Searcher) -> None:
         (LATER, 1),
         (REPORT, 3),
     ]
-    assert {point.payload["text"] for point in groups[0]} == {WINDMILL}
+    assert hits[0].text == WINDMILL
 
 
 def test_nothing_live_is_said_with_what_to_do(workspace: Workspace) -> None:
@@ -210,11 +289,12 @@ def test_nothing_live_is_said_with_what_to_do(workspace: Workspace) -> None:
     assert "ingest" in caught.value.remedy
 
 
-def hit(key: str, score: float, *also_in: str) -> Hit:
-    document = {"key": key, "sha256": "", "title": ""}
-    return Hit(key, score, document, 1, "", [], 1.0, None, "en", "v000001", also_in)
+def group(score: float, *keys: str) -> Group:
+    return [ScoredPoint(uuid.uuid4(), score, {"document_key": key}) for key in keys]
 
 
 def test_documents_are_ranked_by_their_best_hit() -> None:
-    hits = [hit("b", 0.9, "d"), hit("a", 0.8), hit("b", 0.7), hit("d", 0.6, "c")]
-    assert rank_documents(hits) == [("b", 0.9), ("d", 0.9), ("a", 0.8), ("c", 0.6)]
+    groups = [group(0.9, "b", "d"), group(0.8, "a"), group(0.7, "b"), group(0.6, "d", "c")]
+    ranked = rank_documents(groups)
+    assert [key for key, _ in ranked] == ["b", "d", "a", "c"]
+    assert dict(ranked) == pytest.approx({"b": 0.97, "d": 0.96, "a": 0.8, "c": 0.6})

@@ -12,7 +12,15 @@ import pytest
 from ragflow.errors import BadInputError, UsageError
 from ragflow.model.points import Point
 from ragflow.vectors.checking import UNIT_TOLERANCE
-from ragflow.vectors.protocols import CollectionReader, CollectionSettings, CollectionWriter, VersionStore
+from ragflow.vectors.protocols import (
+    AnyOf,
+    Between,
+    CollectionReader,
+    CollectionSettings,
+    CollectionWriter,
+    Condition,
+    VersionStore,
+)
 from ragflow_tests.vectors.builders import (
     DIMENSION,
     hashes,
@@ -179,7 +187,7 @@ class PointsContract:
                 assert all(one.id < other.id for one, other in pairwise(hits))
 
     def test_filters(self, store: VersionStore) -> None:
-        conditions: list[dict[str, str | int | bool]] = [
+        conditions: list[dict[str, Condition]] = [
             {"document_key": "inbox/3.pdf"},
             {"language": "en"},
             {"page_number": 2},
@@ -194,6 +202,12 @@ class PointsContract:
             {"one": True},
             {"engine": "doctr"},
             {"nowhere": "x"},
+            {"language": AnyOf(("fr", "de"))},
+            {"page_number": AnyOf((1, 4, 99)), "language": "en"},
+            {"page_number": Between(2, 4)},
+            {"page_number": Between(low=5)},
+            {"confidence": Between(high=0.5)},
+            {"tags": AnyOf(("ça", "nothing"))},
         ]
         points = [
             Point(
@@ -207,6 +221,7 @@ class PointsContract:
                     "with": {"dot": 4},
                     "a key": "x" if i < 9 else "y",
                     "one": 1 if i % 2 else True,
+                    "confidence": i / 60,
                 },
             )
             for i, point in enumerate(make_points(60))
@@ -214,7 +229,11 @@ class PointsContract:
         build(store, "v000001", points)
 
         def meets(point: Point, name: str, value: object) -> bool:
-            held = point.payload.get(name)
+            held: Any = point.payload.get(name)
+            if isinstance(value, AnyOf):
+                return any(meets(point, name, one) for one in value.values)
+            if isinstance(value, Between):
+                return (value.low is None or held >= value.low) and (value.high is None or held <= value.high)
             return (type(held) is type(value) and held == value) or (isinstance(held, list) and value in held)
 
         with store.open("v000001") as reader:
@@ -224,6 +243,37 @@ class PointsContract:
                 assert {hit.id for hit in reader.search_dense(points[0].dense, 60, where)} == expected, where
                 assert {hit.id for hit in reader.search_sparse(sparse({1: 1.0}), 60, where)} == expected, where
 
+    def test_a_search_gives_the_fields_that_are_wanted(self, store: VersionStore) -> None:
+        points = make_points(5)
+        build(store, "v000001", points)
+        wanted = ("document_key", "page_number", "nowhere")
+        expected = {p.id: {name: p.payload[name] for name in wanted if name in p.payload} for p in points}
+        with store.open("v000001") as reader:
+            for hits in (
+                reader.search_dense(points[0].dense, 5, None, wanted),
+                reader.search_dense(points[0].dense, 5, {"document_key": points[0].payload["document_key"]}, wanted),
+                reader.search_sparse(points[0].sparse, 5, None, wanted),
+            ):
+                assert hits and all(hit.payload == expected[hit.id] for hit in hits)
+            assert [hit.payload for hit in reader.search_dense(points[0].dense, 5, None, ())] == [{}] * 5
+
+    def test_points_that_are_known_are_scored_as_they_would_be_among_all(self, store: VersionStore) -> None:
+        points = make_points(40)
+        build(store, "v000001", points)
+        known = [points[number].id for number in (3, 11, 27)]
+        with store.open("v000001") as reader:
+            for search, query in (
+                (reader.search_dense, points[5].dense),
+                (reader.search_sparse, points[5].sparse),
+            ):
+                every = search(query, 40)  # type: ignore[operator]
+                some = search(query, 40, None, None, known)  # type: ignore[operator]
+                assert some == [hit for hit in every if hit.id in known]
+                where = {"language": points[3].payload["language"]}
+                both = search(query, 40, where, None, known)  # type: ignore[operator]
+                assert both == [hit for hit in some if hit.payload["language"] == where["language"]]
+                assert search(query, 40, None, None, ()) == []  # type: ignore[operator]
+
     def test_refuses_queries_that_make_no_sense(self, store: VersionStore) -> None:
         build(store, "v000001", make_points(3))
         query = unit_vectors(1)[0]
@@ -231,9 +281,20 @@ class PointsContract:
             for vector in (query[:-1], query * 0, query * np.float32("nan"), np.stack([query, query])):
                 with pytest.raises(UsageError):
                     reader.search_dense(vector, 3)
-            for where in ({"": "x"}, {'a"b': 1}, {"page_number": 2**63}, {"page_number": 1.5}, {"text": None}):
+            wrong: list[dict[str, Any]] = [
+                {"": "x"},
+                {'a"b': 1},
+                {"page_number": 2**63},
+                {"page_number": 1.5},
+                {"text": None},
+                {"text": AnyOf(())},
+                {"text": AnyOf(("a", 1))},  # type: ignore[arg-type]
+                {"page_number": Between()},
+                {"page_number": Between(low=math.nan)},
+            ]
+            for where in wrong:
                 with pytest.raises(UsageError):
-                    reader.search_dense(query, 3, where)  # type: ignore[arg-type]
+                    reader.search_dense(query, 3, where)
             with pytest.raises(UsageError):
                 reader.search_sparse(sparse({1: 1.0}), 0)
 

@@ -11,7 +11,7 @@ import math
 import pickle
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,17 @@ from ragflow.model.fingerprints import sha256_hex
 from ragflow.model.points import Float32Array, Point, SparseVector
 from ragflow.vectors.checking import check_limit, check_points, check_query, check_sparse_query, check_where
 from ragflow.vectors.folders import check_version_name
-from ragflow.vectors.protocols import LIVE_ALIAS, AliasRecord, CollectionInfo, CollectionSettings, ScoredPoint, Where
+from ragflow.vectors.protocols import (
+    LIVE_ALIAS,
+    AliasRecord,
+    AnyOf,
+    Between,
+    CollectionInfo,
+    CollectionSettings,
+    Condition,
+    ScoredPoint,
+    Where,
+)
 
 Points = dict[uuid.UUID, Point]
 
@@ -76,12 +86,27 @@ class MemoryReader(MemoryShard):
             Point(point.id, nothing, SparseVector(np.empty(0, np.uint32), nothing), point.payload) for point in found
         ]
 
-    def search_dense(self, vector: Float32Array, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_dense(
+        self,
+        vector: Float32Array,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         check_query(vector, self.settings_used.dimension)
         query = vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))
-        return self._best({key: float(point.dense @ query) for key, point in self.opened().items()}, limit, where)
+        scores = {key: float(point.dense @ query) for key, point in self.opened().items()}
+        return self._best(scores, limit, where, fields, among)
 
-    def search_sparse(self, sparse: SparseVector, limit: int, where: Where | None = None) -> list[ScoredPoint]:
+    def search_sparse(
+        self,
+        sparse: SparseVector,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
         check_sparse_query(sparse)
         points = self.opened()
         frequency = Counter(int(term) for point in points.values() for term in point.sparse.indices)
@@ -98,15 +123,23 @@ class MemoryReader(MemoryShard):
             ]
             if shared:
                 scores[key] = sum(shared)
-        return self._best(scores, limit, where)
+        return self._best(scores, limit, where, fields, among)
 
-    def _best(self, scores: dict[uuid.UUID, float], limit: int, where: Where | None) -> list[ScoredPoint]:
+    def _best(
+        self,
+        scores: dict[uuid.UUID, float],
+        limit: int,
+        where: Where | None,
+        fields: Sequence[str] | None,
+        among: Collection[uuid.UUID] | None,
+    ) -> list[ScoredPoint]:
         check_limit(limit)
         check_where(where)
         hits = [
-            ScoredPoint(key, score, copy.deepcopy(dict(self.points[key].payload)))
+            ScoredPoint(key, score, _fields(copy.deepcopy(dict(self.points[key].payload)), fields))
             for key, score in scores.items()
-            if all(_meets(self.points[key].payload.get(name), value) for name, value in (where or {}).items())
+            if (among is None or key in among)
+            and all(_meets(self.points[key].payload.get(name), value) for name, value in (where or {}).items())
         ]
         return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:limit]
 
@@ -235,6 +268,15 @@ class MemoryVersionStore:
         self._alias = None
 
 
-def _meets(held: Any, asked: str | int | bool) -> bool:
+def _fields(payload: dict[str, Any], wanted: Sequence[str] | None) -> dict[str, Any]:
+    return payload if wanted is None else {name: value for name, value in payload.items() if name in wanted}
+
+
+def _meets(held: Any, asked: Condition) -> bool:
+    if isinstance(asked, AnyOf):
+        return any(_meets(held, one) for one in asked.values)
     values = held if isinstance(held, list) else [held]
+    if isinstance(asked, Between):
+        low, high = (-math.inf if asked.low is None else asked.low), (math.inf if asked.high is None else asked.high)
+        return any(type(value) in (int, float) and low <= value <= high for value in values)
     return any(type(value) is type(asked) and value == asked for value in values)

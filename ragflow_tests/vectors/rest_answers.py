@@ -222,9 +222,7 @@ def _query(server: RestServer, request: Request, name: str) -> Any:
         assert asked.params.idf == models.IdfCorpusParams(corpus=models.Filter())
     conditions: list[Any] = []
     for condition in asked.filter.must if asked.filter else ():
-        value = condition.match.value
-        match = qdrant_edge.MatchValue(np.bool_(value) if isinstance(value, bool) else value)
-        conditions.append(qdrant_edge.FieldCondition(condition.key, match=match))
+        conditions.append(_condition(condition))
     found = server.find(name).shard.query(
         qdrant_edge.QueryRequest(
             limit=asked.limit,
@@ -236,6 +234,19 @@ def _query(server: RestServer, request: Request, name: str) -> Any:
     )
     points = [{"id": str(h.id), "version": 0, "score": _shortest(h.score), "payload": h.payload} for h in found]
     return {"points": points}
+
+
+def _condition(condition: models.FieldCondition | models.HasIdCondition) -> Any:
+    if isinstance(condition, models.HasIdCondition):
+        return qdrant_edge.HasIdCondition({uuid.UUID(str(one)) for one in condition.has_id})
+    if condition.range is not None:
+        ends = qdrant_edge.RangeFloat(gte=condition.range.gte, lte=condition.range.lte)
+        return qdrant_edge.FieldCondition(condition.key, range=ends)
+    if isinstance(condition.match, models.MatchAny):
+        return qdrant_edge.FieldCondition(condition.key, match=qdrant_edge.MatchAny(condition.match.any))
+    value = condition.match.value
+    match = qdrant_edge.MatchValue(np.bool_(value) if isinstance(value, bool) else value)
+    return qdrant_edge.FieldCondition(condition.key, match=match)
 
 
 def _list(server: RestServer, _: Request) -> Any:

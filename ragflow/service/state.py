@@ -1,0 +1,195 @@
+"""What the parts of one service share; ``app.state.service``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import Request
+
+from ragflow.model.releases import ReleaseRecord
+from ragflow.model.service import ServiceOptions
+from ragflow.pipeline.page_images import PageRenderer
+from ragflow.pipeline.page_tables import PageTables
+from ragflow.pipeline.served import Kept, ServedVersion, release_of
+from ragflow.pipeline.workspace import Workspace
+from ragflow.service.audit import AuditLog, audit_log
+from ragflow.service.live import LiveCollection
+from ragflow.service.metrics import Metrics
+from ragflow.service.query_embedding import QueryEmbedder
+from ragflow.settings import Settings
+from ragflow.store.forgotten import Kind
+from ragflow.store.page_images import PageImageStore
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RENDER_WORKERS = 2
+RENDER_SECONDS = 20.0
+SHOWN_VERSIONS = 3
+"""Versions of which documents and pages are kept in memory: the live one, and those that requests still hold."""
+
+
+@dataclass(slots=True)
+class ServiceState:
+    """The parts of one service. Blocking work goes through :meth:`quickly` or :meth:`slowly`, never on the event loop.
+
+    Attributes:
+        settings, workspace: of the archive.
+        live: the version that serves.
+        embedder: vectors of queries.
+        metrics: figures.
+        renderer: page images.
+        images: page images that are kept.
+        started_at: seconds since 1970.
+        tracing: held while a chain is recomputed: its workers take one task at a time.
+        audit: where searches are written down; None: nowhere.
+    """
+
+    settings: Settings
+    workspace: Workspace
+    live: LiveCollection
+    embedder: QueryEmbedder
+    metrics: Metrics
+    renderer: PageRenderer
+    images: PageImageStore
+    started_at: float = field(default_factory=time.time)
+    tracing: threading.Lock = field(default_factory=threading.Lock)
+    audit: AuditLog | None = None
+    _search_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2 * _cores()))
+    _slow_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2 + 2 * _cores()))
+    _render_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RENDER_WORKERS))
+    _one_thread: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    _versions: Kept[str, ServedVersion] = field(default_factory=lambda: Kept(SHOWN_VERSIONS))
+    _tables: PageTables = field(default_factory=PageTables)
+    _releases: Kept[tuple[str, int], tuple[ReleaseRecord | None]] = field(default_factory=lambda: Kept(SHOWN_VERSIONS))
+
+    @classmethod
+    def of(cls, settings: Settings) -> ServiceState:
+        """Return the parts that these settings ask for; nothing is opened or started yet."""
+        options, workspace = settings.service, settings.workspace()
+        state = cls(
+            settings=settings,
+            workspace=workspace,
+            live=LiveCollection(workspace, poll_seconds=options.poll_seconds),
+            embedder=QueryEmbedder(batch=options.embed_batch, wait_ms=options.embed_wait_ms, cache=options.embed_cache),
+            metrics=Metrics(),
+            renderer=PageRenderer(workspace.reading, workers=RENDER_WORKERS, seconds=RENDER_SECONDS),
+            images=PageImageStore(workspace.home.page_images, options.image_cache_bytes),
+            audit=audit_log(options, workspace.home.root),
+        )
+        embedder = state.embedder
+        state.metrics.watch(
+            "ragflow_query_embeddings",
+            "Queries, by how their vector was had.",
+            "source",
+            lambda: {"kept": embedder.hits, "joined": embedder.joined, "computed": embedder.misses},
+        )
+        state.metrics.watch(
+            "ragflow_embedding_work", "Calls of the model.", "unit",
+            lambda: {"batches": embedder.batches, "queries": embedder.embedded},
+        )  # fmt: skip
+        return state
+
+    @property
+    def options(self) -> ServiceOptions:
+        return self.settings.service
+
+    async def quickly(self, work: Callable[[], T]) -> T:
+        """Run a search, or what is as quick, in a thread; few at a time, or they get in each other's way."""
+        return await run_sync(work, limiter=self._search_threads)
+
+    async def slowly(self, work: Callable[[], T]) -> T:
+        """Run what reads tables, renders or recomputes in a thread; searches do not wait for it."""
+        return await run_sync(work, limiter=self._slow_threads)
+
+    async def rendering(self, work: Callable[[], T]) -> T:
+        """Run what renders a page in a thread; who waits for a renderer waits here, and holds up nobody."""
+        return await run_sync(work, limiter=self._render_threads)
+
+    async def alone(self, work: Callable[[], T]) -> T:
+        """Run what recomputes a chain in a thread, one at a time."""
+
+        def locked() -> T:
+            # A request that was given up leaves its thread at work, but no longer counts for the limiter.
+            with self.tracing:
+                return work()
+
+        return await run_sync(locked, limiter=self._one_thread)
+
+    def shown(self, version: str) -> ServedVersion:
+        """Return what a version shows. Reads manifests the first time: call it in a thread.
+
+        Raises:
+            NotFoundError: there is no record of it.
+        """
+        return self._versions.get(version, partial(self._show, version))
+
+    def _show(self, version: str) -> ServedVersion:
+        shown = ServedVersion(self.workspace, version, self._tables)
+        for sha256 in self.workspace.home.absences.contents(Kind.FORGOTTEN) & self.images.contents():
+            self.images.remove(sha256)
+        return shown
+
+    def release(self, version: str) -> ReleaseRecord | None:
+        """Return the decision that last made a version live; as for :meth:`shown`.
+
+        Records are read again when one has come in: a version may go live a second time.
+        """
+        try:
+            changed = self.workspace.home.releases.root.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = 0
+        found, *_ = self._releases.get((version, changed), lambda: (release_of(self.workspace, version),))
+        return found
+
+    def released_at(self, version: str) -> str | None:
+        """Return when a version last went live, ISO 8601; None if no record tells."""
+        release = self.release(version)
+        return release.decided_at if release is not None else None
+
+    def note_live(self) -> None:
+        """Note what serves among the figures; call it in a thread."""
+        version = self.live.version
+        if version is None:
+            self.metrics.serves(None, points=0, decided=None, pages={})
+            return
+        shown, release = self.shown(version), self.release(version)
+        ledger = asdict(release.ledger) if release is not None else {}
+        decided = datetime.fromisoformat(release.decided_at).timestamp() if release is not None else None
+        self.metrics.serves(version, points=shown.record.points, decided=decided, pages=ledger)
+
+    def start(self) -> None:
+        """Open what is live, and follow the alias from then on. Blocks until that is open: call it in a thread."""
+        if self.audit is not None:
+            self.audit.start()
+        self.live.start()
+        log.info("service started", extra={"version": self.live.version, "problem": self.live.problem})
+
+    async def close(self) -> None:
+        """Give everything back: threads, workers, the open version."""
+        await self.embedder.aclose()
+        await run_sync(self.live.stop)
+        await run_sync(self.renderer.close)
+        if self.audit is not None:
+            await run_sync(self.audit.stop)
+
+
+def state_of(request: Request) -> ServiceState:
+    """Return the state of the service that a request came to."""
+    state: ServiceState = request.app.state.service
+    return state
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
