@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench
 # libgl1 and libglib2.0-0 are for the OpenCV that docTR brings.
 SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
 TEST_PACKAGES := chromium
@@ -71,8 +72,13 @@ unit: setup
 faults: setup
 	@$(BIN)/python -m ragflow_tests.faults
 
-bench: setup
+bench: setup $(BENCH_READY)
 	@$(BIN)/python -m ragflow_tests.benchmarks
+
+# What makes load, which nothing else needs.
+$(BENCH_READY): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis

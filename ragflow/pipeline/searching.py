@@ -19,9 +19,9 @@ from ragflow.model.fusion import Fusion
 from ragflow.model.points import Float32Array, Point, SparseVector
 from ragflow.pipeline.fusing import SAMPLE, Spread, shown
 from ragflow.pipeline.hits import Group, Hit, SearchMode, Sides, group_by_text, limited, rank_documents
-from ragflow.pipeline.variety import diverse, nearly_the_same, runs_of_words
+from ragflow.pipeline.variety import Likeness, diverse
 from ragflow.pipeline.workspace import Workspace
-from ragflow.vectors.protocols import CollectionReader, Where
+from ragflow.vectors.protocols import CollectionReader, ScoredPoint, Where
 
 SPARSE_LANGUAGES = ("en", "fr")
 """A query is stemmed under those of these that it may be written in."""
@@ -62,6 +62,8 @@ class Searcher:
         self._workspace = _as_built(workspace, version)
         self.fusion = fusion or (Fusion(record.fusion) if record is not None and record.fusion else Fusion())
         self._reader: CollectionReader = workspace.versions().open(version)
+        self.model_sha256 = self._workspace.model_fingerprint()
+        """Hash of the model that queries are embedded with: under one hash, a text has one vector."""
         self._lock = threading.Lock()
         self._spread: Spread | None = None
 
@@ -76,11 +78,6 @@ class Searcher:
     def close(self) -> None:
         """Give the view back; a second call does nothing."""
         self._reader.close()
-
-    @property
-    def model_sha256(self) -> str:
-        """Hash of the model that queries are embedded with: under one hash, a text has one vector."""
-        return self._workspace.model_fingerprint()
 
     def count(self) -> int:
         """Return the number of points in the version."""
@@ -244,14 +241,16 @@ class Searcher:
             dense = self._reader.search_dense(vector, depth, where, RANKED)
         languages = tuple(point.payload.get("language") for point in (*dense[:VOTERS], *sparse[:VOTERS]))
         # What one side alone has found, the other scores as well, or it would count for nothing there.
-        by_meaning, by_words = ({point.id for point in side} for side in (dense, sparse))
+        by_meaning, by_words = ({point.id: point.payload for point in side} for side in (dense, sparse))
         with _timed(stages, "dense"):
-            if missing := by_words - by_meaning:
-                dense = dense + self._reader.search_dense(vector, len(missing), None, RANKED, missing)
+            if missing := by_words.keys() - by_meaning.keys():
+                found = self._reader.search_dense(vector, len(missing), None, (), missing)
+                dense = dense + [ScoredPoint(point.id, point.score, by_words[point.id]) for point in found]
         with _timed(stages, "sparse"):
             # A side that had not as many hits as were asked for has no others.
-            if (missing := by_meaning - by_words) and len(sparse) == depth:
-                sparse = sparse + self._reader.search_sparse(terms, len(missing), None, RANKED, missing)
+            if (missing := by_meaning.keys() - by_words.keys()) and len(sparse) == depth:
+                found = self._reader.search_sparse(terms, len(missing), None, (), missing)
+                sparse = sparse + [ScoredPoint(point.id, point.score, by_meaning[point.id]) for point in found]
         spread = self._spread_of_scores()
         usual, deviation = spread.of_dense(vector)
         return Sides(dense, sparse, (deviation, spread.of_sparse(terms)), usual, languages)
@@ -292,7 +291,7 @@ class Searcher:
 
     def _hits(self, groups: Sequence[Group], top: int) -> list[Hit]:
         """Return the hits of the first groups, near-identical texts folded into the better one."""
-        kept: list[tuple[Group, Mapping[str, Any], frozenset[tuple[str, ...]], list[str]]] = []
+        kept: list[tuple[Group, Mapping[str, Any], Likeness, list[str]]] = []
         waiting = iter(groups)
         while len(kept) < top:
             # A few more than are wanted: what is folded needs no second look into the collection.
@@ -302,12 +301,12 @@ class Searcher:
             payloads = self._payloads(block)
             for group in block:
                 payload = payloads[group[0].id]
-                runs = runs_of_words(str(payload.get("text", "")))
-                same = next((folded for _, _, known, folded in kept if nearly_the_same(runs, known)), None)
+                text = Likeness(str(payload.get("text", "")))
+                same = next((folded for _, _, known, folded in kept if text.is_nearly(known)), None)
                 if same is not None:
                     same.extend(str(point.id) for point in group)
                 elif len(kept) < top:
-                    kept.append((group, payload, runs, []))
+                    kept.append((group, payload, text, []))
         return [self._hit(group, payload, folded) for group, payload, _, folded in kept]
 
     def _payloads(self, groups: Iterable[Group]) -> dict[uuid.UUID, Mapping[str, Any]]:
@@ -351,7 +350,7 @@ def _needed(vector: Float32Array | None) -> Float32Array:
 def _as_shown(groups: list[Group], mode: SearchMode) -> list[Group]:
     if mode is not SearchMode.HYBRID:
         return groups
-    return [[point._replace(score=shown(point.score)) for point in group] for group in groups]
+    return [[ScoredPoint(point.id, shown(point.score), point.payload) for point in group] for group in groups]
 
 
 @contextmanager

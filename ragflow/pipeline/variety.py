@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,24 +12,43 @@ from ragflow.model.points import Float32Array
 
 NEARLY_THE_SAME = 0.8
 """Share of runs of words that two texts have in common, out of all that either has, from which on they count as one."""
+WORTH_A_LOOK = 0.6
+"""The same share of single words, which are told sooner: with less, two texts cannot be nearly the same."""
 RUN = 3
 """Words in a run."""
 
 _WORD = re.compile(r"\w+")
 
 
-def runs_of_words(text: str) -> frozenset[tuple[str, ...]]:
-    """Return the runs of :data:`RUN` words of a text, case folded; of a shorter text, all of it."""
-    words = _WORD.findall(text.casefold())
-    if len(words) <= RUN:
-        return frozenset({tuple(words)})
-    return frozenset(zip(*(words[start:] for start in range(RUN)), strict=False))
+class Likeness:
+    """A text that others are compared with."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text.casefold()
+        self._words = frozenset(self._text.split())
+        self._runs: frozenset[tuple[str, ...]] | None = None
+
+    @property
+    def runs(self) -> frozenset[tuple[str, ...]]:
+        """The runs of :data:`RUN` words; of a shorter text, all of it."""
+        if self._runs is None:
+            words = _WORD.findall(self._text)
+            short = len(words) <= RUN
+            self._runs = frozenset(
+                [tuple(words)] if short else zip(*(words[start:] for start in range(RUN)), strict=False)
+            )
+        return self._runs
+
+    def is_nearly(self, other: Likeness) -> bool:
+        """Whether two texts differ by no more than two readings of the same page do."""
+        return (
+            _jaccard(self._words, other._words) >= WORTH_A_LOOK and _jaccard(self.runs, other.runs) >= NEARLY_THE_SAME
+        )
 
 
-def nearly_the_same(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
-    """Whether two texts differ by no more than two readings of the same page do (Jaccard's coefficient)."""
+def _jaccard(one: frozenset[Any], other: frozenset[Any]) -> float:
     shared = len(one & other)
-    return shared >= NEARLY_THE_SAME * (len(one) + len(other) - shared)
+    return shared / (len(one) + len(other) - shared) if one or other else 1.0
 
 
 def diverse(scores: Sequence[float], vectors: Float32Array, count: int, diversity: float) -> list[int]:

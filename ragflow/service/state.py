@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -78,6 +78,9 @@ class ServiceState:
     def of(cls, settings: Settings) -> ServiceState:
         """Return the parts that these settings ask for; nothing is opened or started yet."""
         options, workspace = settings.service, settings.workspace()
+        if not workspace.embedding.threads:
+            # One thread for the model: with more, each of its small steps waits for cores that requests keep busy.
+            workspace = replace(workspace, embedding=replace(workspace.embedding, threads=1))
         state = cls(
             settings=settings,
             workspace=workspace,

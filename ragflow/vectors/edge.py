@@ -14,13 +14,14 @@ Measured on qdrant-edge-py 0.9.0, and relied on here:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version as package_version
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import qdrant_edge
@@ -50,6 +51,9 @@ from ragflow.vectors.views import make_view, remove_view, sweep_views
 ENGINE = "qdrant-edge-py"
 UPSERT_BATCH = 1_000
 OPTIMIZE_ROUNDS = 8
+KEPT_PAYLOADS = 100_000
+"""Payloads of which a reader keeps the fields that rankings ask for, some 60 MB; then it starts anew."""
+_NOTHING: dict[str, Any] = {}
 
 
 class _OpenShard:
@@ -117,6 +121,7 @@ class EdgeReader(_OpenShard):
         super().__init__(shard, f"collection version {version}")
         self._completion = completion
         self._view = view
+        self._kept: dict[tuple[str, ...], dict[uuid.UUID, dict[str, Any]]] = {}
 
     def close(self) -> None:
         try:
@@ -166,13 +171,40 @@ class EdgeReader(_OpenShard):
         params: qdrant_edge.SearchParams | None,
     ) -> list[ScoredPoint]:
         check_limit(limit)
-        wanted = True if fields is None else list(fields)
         request = qdrant_edge.QueryRequest(
-            limit=limit, query=query, filter=conditions, with_payload=wanted, params=params
+            limit=limit, query=query, filter=conditions, with_payload=fields is None, params=params
         )
         with self._opened(IntegrityError) as shard:
-            hits = [ScoredPoint(to_uuid(hit.id), hit.score, hit.payload or {}) for hit in shard.query(request)]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))
+            # An id is made anew each time it is looked at: once is enough.
+            found = [(to_uuid(hit.id), hit.score, hit.payload) for hit in shard.query(request)]
+            if fields is None:
+                hits = [ScoredPoint(identifier, score, payload or {}) for identifier, score, payload in found]
+            else:
+                kept = self._fields_of(shard, [identifier for identifier, _, _ in found], tuple(fields))
+                hits = [ScoredPoint(identifier, score, kept[identifier]) for identifier, score, _ in found]
+        # The engine sorts by score; what is left to do is to put equal ones in order.
+        if any(one.score == other.score for one, other in pairwise(hits)):
+            hits.sort(key=lambda hit: (-hit.score, hit.id))
+        return hits
+
+    def _fields_of(
+        self, shard: qdrant_edge.EdgeShard, ids: Sequence[uuid.UUID], fields: tuple[str, ...]
+    ) -> Mapping[uuid.UUID, dict[str, Any]]:
+        """Return some fields of the payloads of points.
+
+        The engine reads a payload as a whole whatever is asked of it, which takes longer than the search; a version
+        never changes, so what was read once is kept.
+        """
+        if not fields:
+            return dict.fromkeys(ids, _NOTHING)
+        kept = self._kept.get(fields)
+        if kept is None or len(kept) > KEPT_PAYLOADS:
+            kept = self._kept[fields] = {}
+        missing: list[Any] = [identifier for identifier in ids if identifier not in kept]
+        if missing:
+            for record in shard.retrieve(missing, with_payload=list(fields), with_vector=False):
+                kept[to_uuid(record.id)] = record.payload or {}
+        return kept
 
 
 class EdgeWriter(_OpenShard):

@@ -28,6 +28,8 @@ SEGMENTS = 2
 """Segments to merge towards; left alone, the engine takes the number of processors, and versions would differ."""
 FULL_SCAN_KILOBYTES = 10_000
 """A filter that leaves less than this is searched without the graph."""
+_NO_VECTOR = np.empty(0, dtype=np.float32)
+_NO_TERMS = SparseVector(np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.float32))
 _KINDS = {"keyword": qdrant_edge.PayloadSchemaType.Keyword, "integer": qdrant_edge.PayloadSchemaType.Integer}
 
 
@@ -111,7 +113,9 @@ def to_uuid(identifier: Any) -> uuid.UUID:
 
 
 def to_point(record: qdrant_edge.Record) -> Point:
-    vectors: Any = record.vector or {}
+    if not record.vector:
+        return Point(to_uuid(record.id), _NO_VECTOR, _NO_TERMS, record.payload or {})
+    vectors: Any = record.vector
     sparse = vectors.get(SPARSE)
     return Point(
         id=to_uuid(record.id),

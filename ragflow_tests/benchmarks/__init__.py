@@ -7,5 +7,8 @@ measured in the same run, on the same files, by turns. Run it on a machine that 
 - ``fresh``    run a command or a function as a new process and measure it; ``meter`` and ``child`` are that process
 - ``material`` the documents that are measured on
 - ``parts``    an ingest with a stopwatch on each of its parts
-- ``ocr``, ``text_layer``, ``embedding``, ``unchanged``, ``bulk``, ``search``, ``memory``: the benchmarks
+- ``beir``, ``brute_force``: test collections as PDFs, and what they are held against
+- ``synthetic``, ``load_user``: what is searched for under load, and by whom
+- ``ocr``, ``text_layer``, ``embedding``, ``unchanged``, ``verify``, ``bulk``, ``search``, ``retrieval``, ``load``,
+  ``scale``, ``memory``, ``reading``: the benchmarks
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ragflow.pipeline.variety import diverse, nearly_the_same, runs_of_words
+from ragflow.pipeline.variety import Likeness, diverse
 
 LETTER = (
     "The keeper of the lighthouse asks the harbour board for forty gallons of oil before the winter, since the lamp "
@@ -25,13 +25,14 @@ LETTER = (
     ],
 )
 def test_two_readings_of_one_text_count_as_one(other: str, same: bool) -> None:
-    assert nearly_the_same(runs_of_words(LETTER), runs_of_words(other)) is same
-    assert nearly_the_same(runs_of_words(other), runs_of_words(LETTER)) is same
+    assert Likeness(LETTER).is_nearly(Likeness(other)) is same
+    assert Likeness(other).is_nearly(Likeness(LETTER)) is same
 
 
 def test_short_texts_are_compared_whole() -> None:
-    assert nearly_the_same(runs_of_words("Page 3"), runs_of_words("PAGE 3"))
-    assert not nearly_the_same(runs_of_words("Page 3"), runs_of_words("Page 4"))
+    assert Likeness("Page 3").is_nearly(Likeness("PAGE 3"))
+    assert not Likeness("Page 3").is_nearly(Likeness("Page 4"))
+    assert Likeness("").is_nearly(Likeness(" "))
 
 
 def test_diversity_goes_from_worth_alone_to_difference_alone() -> None:
