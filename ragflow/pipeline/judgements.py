@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -105,10 +106,10 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """Read judgements: query, document, grade; or with a second column that says nothing, as TREC has it."""
     grades: dict[str, dict[str, int]] = {}
     for number, line in enumerate(_lines(path), start=1):
-        parts = line.split()
-        if not parts:
+        if not line.strip():
             continue
         try:
+            parts = line.decode().split()
             query, document, grade = (parts[0], *parts[2:]) if len(parts) == 4 else parts
             value = int(grade)
         except ValueError as error:
@@ -122,10 +123,8 @@ def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     return grades
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[bytes]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}.", remedy="Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{path} is not UTF-8: {error}.", remedy="Save the file as UTF-8.") from error

@@ -14,7 +14,8 @@ import numpy as np
 
 from ragflow.errors import BadInputError, IntegrityError
 from ragflow.model.batches import fold
-from ragflow.model.questions import Question
+from ragflow.model.points import Float32Array
+from ragflow.model.questions import Kind, Question
 from ragflow.model.releases import VersionRecord
 from ragflow.pipeline.progress import report
 from ragflow.pipeline.searching import Searcher
@@ -30,11 +31,18 @@ SAME_MODEL = 0.99
 """Least cosine between vectors that one model made of one text, in whatever precision."""
 
 
-def ask(workspace: Workspace, questions: Sequence[Question], version: str | None = None) -> Answers:
+def ask(
+    workspace: Workspace,
+    questions: Sequence[Question],
+    version: str | None = None,
+    known: Mapping[tuple[Kind, str], Float32Array] | None = None,
+) -> Answers:
     """Ask a version all questions, as people search: both kinds of vectors, fused.
 
     Args:
         version: None: whatever the alias names.
+        known: vectors of questions that were asked before. Embedded again, a question may get another in the last
+            digits, and its hits another order: to tell whether a version still answers the same, it is asked the same.
 
     Raises:
         NotFoundError: there is no such version, or nothing is live.
@@ -45,7 +53,7 @@ def ask(workspace: Workspace, questions: Sequence[Question], version: str | None
         documents = {target.document_key for question in questions for target in question.targets}
         here = {key for key in sorted(documents) if searcher.holds(key)}
         answerable = [q for q in questions if any(target.document_key in here for target in q.targets)]
-        vectors = searcher.embed([question.text for question in answerable])
+        vectors = _vectors(searcher, answerable, known or {})
         if answerable:
             searcher.groups(answerable[0].text, vectors[0])  # what is loaded with the first search is not its time
         answers = []
@@ -63,7 +71,17 @@ def ask(workspace: Workspace, questions: Sequence[Question], version: str | None
             points=searcher.count(),
             answers=tuple(answers),
             unanswerable=tuple(question for question in questions if question not in asked),
+            vectors={(q.kind, q.id): vector for q, vector in zip(answerable, vectors, strict=True)},
         )
+
+
+def _vectors(
+    searcher: Searcher, questions: Sequence[Question], known: Mapping[tuple[Kind, str], Float32Array]
+) -> list[Float32Array]:
+    new = [question for question in questions if (question.kind, question.id) not in known]
+    made = dict(zip(((q.kind, q.id) for q in new), searcher.embed([q.text for q in new]), strict=True))
+    vectors = {**known, **made}
+    return [vectors[question.kind, question.id] for question in questions]
 
 
 def _place(payload: Mapping[str, Any]) -> Place:

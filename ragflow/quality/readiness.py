@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ragflow.model.points import Float32Array
 from ragflow.model.questions import GOLDEN, KNOWN_ITEM, Kind, Question, RetrievalOptions, Target
 from ragflow.model.verdicts import MAX_ROWS, Outcome, Verdict
 from ragflow.quality.retrieval import CUT, Figures, Place, Score, mean, score
@@ -52,12 +53,14 @@ class Answers:
         points: it holds.
         answers: to the questions that it can answer.
         unanswerable: questions none of whose documents is in the version.
+        vectors: (kind, id) of a question → its vector, with which it can be asked again exactly.
     """
 
     version: str
     points: int
     answers: tuple[Answer, ...]
     unanswerable: tuple[Question, ...]
+    vectors: Mapping[tuple[Kind, str], Float32Array] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, kind: Kind) -> list[Answer]:
         return [answer for answer in self.answers if answer.question.kind == kind]
@@ -334,7 +337,7 @@ def _canary_queries(expected: Answers, served: Answers) -> Verdict:
         old, new = before.get(key), now.get(key)
         if (old is None and new is None) or (old and new and _agree(old, new)):
             continue
-        ranks = (old.rank if old else None, new.rank if new else None)
+        ranks = (old.score.rank if old else None, new.score.rank if new else None)
         rows.append(_row(question, *ranks, "is answered otherwise than in the gate"))
     return Verdict(
         "canary_queries",
@@ -349,11 +352,10 @@ def _canary_queries(expected: Answers, served: Answers) -> Verdict:
     )
 
 
-def _by_question(answers: Answers) -> Mapping[tuple[Kind, str], Score]:
-    return {(answer.question.kind, answer.question.id): answer.score for answer in answers.answers}
+def _by_question(answers: Answers) -> Mapping[tuple[Kind, str], Answer]:
+    return {(answer.question.kind, answer.question.id): answer for answer in answers.answers}
 
 
-def _agree(one: Score, other: Score) -> bool:
-    return (
-        abs(one.figures.ndcg - other.figures.ndcg) <= EQUAL and abs(one.figures.recall - other.figures.recall) <= EQUAL
-    )
+def _agree(one: Answer, other: Answer) -> bool:
+    """Whether the first page of hits is the same: one side that finds rubbish need not cost the right hit its place."""
+    return one.found[:CUT] == other.found[:CUT]

@@ -11,7 +11,6 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from ragflow.errors import ServiceUnavailableError
 from ragflow.model.points import Float32Array
@@ -60,8 +59,6 @@ class QueryEmbedder:
         self._wait_seconds = max(0.0, wait_ms) / 1000
         self._cache_size = max(0, cache)
         self._cache: OrderedDict[Key, Float32Array] = OrderedDict()
-        self._models: WeakKeyDictionary[Searcher, str] = WeakKeyDictionary()
-        """Hash of each searcher's model, asked for once: it looks at the model's files."""
         self._pending: dict[Key, _Waiting] = {}
         self._queue: deque[_Waiting] = deque()
         self._came = asyncio.Event()
@@ -76,10 +73,7 @@ class QueryEmbedder:
             BadInputError: this text cannot be embedded; others in its batch are none the worse.
             ServiceUnavailableError: the service is being stopped.
         """
-        model = self._models.get(searcher)
-        if model is None:
-            model = self._models[searcher] = searcher.model_sha256
-        key = (model, text)
+        key = (searcher.model_sha256, text)
         known = self._cache.get(key)
         if known is not None:
             self.hits += 1

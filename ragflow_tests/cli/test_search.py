@@ -53,6 +53,14 @@ def test_where_top_and_min_score_narrow_the_hits(launcher: Launcher, archive: Ar
     everywhere = search(launcher, archive, everything, "--mode", "sparse")
     french = search(launcher, archive, everything, "--mode", "sparse", "--where", "language=fr")
     third = search(launcher, archive, everything, "--mode", "sparse", "--where", "page_number=3")
+    either = search(
+        launcher, archive, everything, "--mode", "sparse", "--where", "page_number=3", "--where", "page_number=1"
+    )
+    later = search(launcher, archive, everything, "--mode", "sparse", "--where", "page_number=2..4")
+    assert {hit["page_number"] for hit in either} == {1, 3}
+    assert {hit["page_number"] for hit in later} == {hit["page_number"] for hit in everywhere} - {1}
+    one_each = search(launcher, archive, everything, "--mode", "sparse", "--per-document", "1")
+    assert len({hit["document"]["key"] for hit in one_each}) == len(one_each) < len(everywhere)
     both = search(
         launcher, archive, everything, "--mode", "sparse", "--where", "language=fr", "--where", "page_number=3"
     )

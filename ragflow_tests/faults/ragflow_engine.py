@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,17 +103,38 @@ class FaultyReader:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
 
-    def search_dense(self, vector: Any, limit: int, where: Where | None = None) -> list[ScoredPoint]:
-        return self._changed(self._plan.dense, self._reader.search_dense(vector, limit, where), limit)
+    def search_dense(
+        self,
+        vector: Any,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
+        hits = self._reader.search_dense(vector, limit, where, fields, among)
+        return self._changed(self._plan.dense, hits, limit, among)
 
-    def search_sparse(self, sparse: Any, limit: int, where: Where | None = None) -> list[ScoredPoint]:
-        return self._changed(self._plan.sparse, self._reader.search_sparse(sparse, limit, where), limit)
+    def search_sparse(
+        self,
+        sparse: Any,
+        limit: int,
+        where: Where | None = None,
+        fields: Sequence[str] | None = None,
+        among: Collection[uuid.UUID] | None = None,
+    ) -> list[ScoredPoint]:
+        hits = self._reader.search_sparse(sparse, limit, where, fields, among)
+        return self._changed(self._plan.sparse, hits, limit, among)
 
-    def _changed(self, change: HitsToHits | None, hits: list[ScoredPoint], limit: int) -> list[ScoredPoint]:
+    def _changed(
+        self, change: HitsToHits | None, hits: list[ScoredPoint], limit: int, among: Collection[uuid.UUID] | None
+    ) -> list[ScoredPoint]:
         if change is None:
             return hits
         everything = [
-            ScoredPoint(point.id, 0.0, dict(point.payload)) for points in self._reader.scroll() for point in points
+            ScoredPoint(point.id, 0.0, dict(point.payload))
+            for points in self._reader.scroll()
+            for point in points
+            if among is None or point.id in among
         ]
         changed = change([hit._asdict() for hit in hits], [hit._asdict() for hit in everything])
         return [ScoredPoint(**row) for row in changed[:limit]]

@@ -215,7 +215,8 @@ def test_a_damaged_live_version_is_replaced_by_its_own_content_under_another_nam
     flip(max(shard.rglob("*.dat"), key=lambda path: path.stat().st_size))
     report = restore(workspace, source)
     assert (report.version, report.decision, report.live) == ("v000003", "promoted", "v000003")
-    assert [[replace(hit, collection_version="v000002") for hit in found] for found in hits(workspace)] == expected
+    now = [[replace(hit, collection_version="v000002", proof_id="") for hit in found] for found in hits(workspace)]
+    assert now == [[replace(hit, proof_id="") for hit in found] for found in expected]
     assert is_sound(workspace)
     assert decisions(workspace)[-1] == ("v000003", "promoted", "v000002")
 

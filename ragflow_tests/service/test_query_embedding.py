@@ -30,11 +30,7 @@ class Recording(Searcher):
         self.go = threading.Event()
         self.go.set()
         self.entered = threading.Event()
-        self._model = model
-
-    @property
-    def model_sha256(self) -> str:
-        return self._model or super().model_sha256
+        self.model_sha256 = model or self.model_sha256
 
     def embed(self, queries: Sequence[str]) -> Float32Array:
         self.calls.append(list(queries))
