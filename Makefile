@@ -9,8 +9,7 @@ BENCH_READY := $(VENV)/.bench
 SYSTEM_PACKAGES := tesseract-ocr tesseract-ocr-eng tesseract-ocr-fra tesseract-ocr-osd libgl1 libglib2.0-0
 TEST_PACKAGES := chromium
 
-COMMANDS := ragflow_tests/cli ragflow_tests/defs ragflow_tests/e2e
-FAULTS := ragflow_tests/faults ragflow_tests/ocr ragflow_tests/service
+HALF := ragflow_tests/cli ragflow_tests/defs ragflow_tests/e2e ragflow_tests/faults ragflow_tests/ocr
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo dev test lint unit faults bench clean
@@ -62,16 +61,14 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# In three processes, for many tests wait for others that they start: two groups of folders, and beside them the rest.
+# In two processes, for most tests keep one core busy: the named folders, and beside them all the others. One thread for
+# the model in each, or they get in each other's way.
 unit: setup
-	@echo "pytest: $(COMMANDS); $(FAULTS); and beside them all the others"
-	@logs=$$(mktemp -d); \
-	$(BIN)/python -m pytest $(COMMANDS) >$$logs/commands 2>&1 & commands=$$!; \
-	$(BIN)/python -m pytest $(FAULTS) >$$logs/faults 2>&1 & faults=$$!; \
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(COMMANDS) $(FAULTS)); failed=$$?; \
-	wait $$commands || failed=1; cat $$logs/commands; \
-	wait $$faults || failed=1; cat $$logs/faults; \
-	rm -rf $$logs; exit $$failed
+	@echo "pytest: $(HALF), and beside them all the others"
+	@export OMP_NUM_THREADS=1; log=$$(mktemp); $(BIN)/python -m pytest $(HALF) >$$log 2>&1 & half=$$!; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(HALF)); others=$$?; \
+	wait $$half; named=$$?; cat $$log; rm -f $$log; \
+	if [ $$others = 0 ] && [ $$named = 0 ]; then exit 0; else exit 1; fi
 
 faults: setup
 	@$(BIN)/python -m ragflow_tests.faults
