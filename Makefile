@@ -19,7 +19,7 @@ help:
 	@echo "make test    set up, lint, and run the tests"
 	@echo "make dev     set up, and start Dagster's UI on http://127.0.0.1:3000"
 	@echo "make faults  set up, put faults into real runs, and print what catches them"
-	@echo "make bench   set up, and print the benchmarks (takes half an hour)"
+	@echo "make bench   set up, and print the benchmarks (takes more than an hour)"
 	@echo "make setup   set up only;  make lint, make unit: the parts of make test"
 
 setup: system $(READY)

@@ -32,7 +32,7 @@ VOTERS = 10
 RANKED = ("document_key", "language", "page_number", "text_sha256")
 """Fields of the payload that a ranking needs."""
 SPARE = 2
-"""Hits looked at for each that is wanted, at a time, while near-identical ones are folded."""
+"""Hits fetched beyond those that are wanted, in place of near-identical ones that are folded."""
 DOCUMENT_DEPTH = 5
 """Points taken from each side per document asked for: one with many good chunks must not crowd out the others."""
 DIVERSE_POOL = 3
