@@ -126,9 +126,9 @@ def test_what_was_lost_or_damaged_comes_back(copied: Archive, source: str) -> No
     report = restore(workspace, source)
     assert (report.decision, report.live, report.left) == ("unchanged", "v000002", ())
     assert report.replaced == 7 and report.put >= 5
-    assert is_sound(workspace)
     after = snapshot(home.root)
     assert {name for name in before if after.get(name) != before[name]} == set()
+    assert is_sound(workspace)
 
 
 def test_what_a_person_changed_is_left(copied: Archive, tmp_path: Path, empty: Workspace) -> None:
