@@ -22,9 +22,9 @@ from pydantic_settings import (
 )
 
 from ragflow.errors import UsageError
+from ragflow.model.backups import Retention
 from ragflow.model.service import ServiceOptions
 from ragflow.ocr.options import ReadingOptions
-from ragflow.pipeline.backing_up import Retention
 from ragflow.pipeline.workspace import (
     BatchOptions,
     EmbeddingOptions,

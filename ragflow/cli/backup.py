@@ -30,7 +30,8 @@ def backup(
     list_: Annotated[bool, typer.Option("--list", help="Make none; list the backups that there are.")] = False,
 ) -> None:
     """Back a version up with all that it stands on, and prove it: it is restored elsewhere and compared."""
-    from ragflow.pipeline.backing_up import Retention, back_up, list_backups
+    from ragflow.model.backups import Retention
+    from ragflow.pipeline.backing_up import back_up, list_backups
 
     if list_:
         if version or no_documents or keep is not None or keep_days is not None or name:

@@ -31,6 +31,25 @@ NEVER = frozenset({"secrets", "locks", "vectors", "dagster", "inventory"})
 are put back through their engine."""
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Which backups of a target are kept. Where both are given, a backup goes only if both let it go.
+
+    Attributes:
+        count: so many good ones, the newest.
+        days: good ones younger than this.
+    """
+
+    count: int | None = None
+    days: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise UsageError(f"{self.count} backups cannot be kept.", remedy="Keep at least 1.")
+        if self.days is not None and not self.days > 0:
+            raise UsageError(f"Backups cannot be kept for {self.days:g} days.", remedy="Give more than 0 days.")
+
+
 class Part(StrEnum):
     """Where a file of a backup belongs."""
 

@@ -22,6 +22,7 @@ class ServiceOptions:
         max_body_bytes: largest request body.
         timeout_seconds: a request that takes longer is answered with 504.
         max_concurrent: requests worked on at once; more are answered with 503.
+        search_process: whether searches are done by a process beside the service; with a reranker they are not.
         embed_batch: queries embedded together at most.
         embed_wait_ms: how long a query waits for others to be embedded with.
         embed_cache: query vectors kept in memory.
@@ -44,6 +45,7 @@ class ServiceOptions:
     max_body_bytes: int = 64 * 1024
     timeout_seconds: float = 30.0
     max_concurrent: int = 200
+    search_process: bool = True
     embed_batch: int = 32
     embed_wait_ms: float = 2.0
     embed_cache: int = 10_000

@@ -9,8 +9,8 @@ set.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
+from itertools import chain
 from math import log, sqrt
 
 import numpy as np
@@ -36,7 +36,12 @@ class Spread:
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._count = len(points)
-        self._dense = np.stack([point.dense for point in points]) if points else np.zeros((0, 1), np.float32)
+        dense = np.stack([point.dense for point in points]) if points else np.zeros((1, 1), np.float32)
+        self._mean = dense.mean(axis=0)
+        deviations = (dense - self._mean) / np.float32(sqrt(len(dense)))
+        # Multiplied out where that is the smaller matrix: every query is multiplied with it.
+        self._multiplied = len(deviations) > deviations.shape[1]
+        self._deviations = deviations.T @ deviations if self._multiplied else deviations
         terms = np.concatenate([point.sparse.indices for point in points]) if points else np.zeros(0, np.uint32)
         weights = np.concatenate([point.sparse.values for point in points]) if points else np.zeros(0, np.float32)
         self._terms, place = np.unique(terms, return_inverse=True)
@@ -48,8 +53,9 @@ class Spread:
         """Return mean and standard deviation of the cosines; ``vector`` has shape (dimension,) and unit length."""
         if self._count < 2:
             return 0.0, 1.0
-        cosines = self._dense @ vector
-        return float(cosines.mean()), max(float(cosines.std()), LEAST_SPREAD)
+        product = self._deviations @ vector
+        variance = float((vector if self._multiplied else product) @ product)
+        return float(self._mean @ vector), max(sqrt(max(variance, 0.0)), LEAST_SPREAD)
 
     def of_sparse(self, query: SparseVector) -> float:
         """Return the standard deviation of the BM25 scores, words taken as independent of each other.
@@ -88,20 +94,16 @@ def fuse(
         spreads: standard deviation of the scores of either side.
         usual: mean score of the dense side; that of BM25 is next to nothing, most points having none of the words.
     """
-    # Places in lists instead of ids in dictionaries: an id is hashed in Python, and that takes its time.
-    place_of: dict[uuid.UUID, int] = {}
-    points: list[ScoredPoint] = []
-    totals: list[float] = []
+    # By number: an id is hashed and compared in Python, a number is not.
+    totals: dict[int, float] = {}
     for side, share, spread, mean in zip((dense, sparse), (weight, 1.0 - weight), spreads, (usual, 0.0), strict=True):
         factor = share / spread
-        for point in side:
-            place = place_of.setdefault(point.id, len(points))
-            if place == len(points):
-                points.append(point)
-                totals.append(0.0)
-            totals[place] += factor * (point.score - mean)
-    order = sorted(range(len(points)), key=lambda place: (-totals[place], points[place].id))
-    return [ScoredPoint(points[place].id, totals[place], points[place].payload) for place in order]
+        for identifier, score, _ in side:
+            number = identifier.int
+            totals[number] = totals.get(number, 0.0) + factor * (score - mean)
+    points = {point.id.int: point for point in chain(sparse, dense)}
+    order = sorted((-total, number) for number, total in totals.items())
+    return [ScoredPoint(points[number].id, -negative, points[number].payload) for negative, number in order]
 
 
 def shown(deviations: float) -> float:

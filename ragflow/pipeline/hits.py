@@ -78,9 +78,9 @@ class Sides:
 
 def group_by_text(ranked: Iterable[ScoredPoint]) -> list[Group]:
     """Return the points that share one text together, in the order of the best of each."""
-    by_text: dict[str, Group] = {}
+    by_text: dict[str | int, Group] = {}
     for point in ranked:
-        by_text.setdefault(str(point.payload.get("text_sha256") or point.id), []).append(point)
+        by_text.setdefault(point.payload.get("text_sha256") or point.id.int, []).append(point)
     return list(by_text.values())
 
 

@@ -236,6 +236,15 @@ class Drawing:
         )
 
 
+def answers_as_well(text: str, question: Question) -> bool:
+    """Whether a text has all words of a known item, so that it is as good an answer as the one it was drawn from.
+
+    Drawing looks out for that among the texts of its sample; a large archive has others.
+    """
+    lowered = text.lower()
+    return all(term in lowered for term in _terms(question.text))
+
+
 def _lot(sha: str) -> int:
     return int.from_bytes(hashlib.sha256(SALT + sha.encode()).digest()[:16])
 

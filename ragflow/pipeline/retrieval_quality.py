@@ -15,13 +15,15 @@ import numpy as np
 from ragflow.errors import BadInputError, IntegrityError
 from ragflow.model.batches import fold
 from ragflow.model.points import Float32Array
-from ragflow.model.questions import Kind, Question
+from ragflow.model.questions import KNOWN_ITEM, Kind, Question
 from ragflow.model.releases import VersionRecord
+from ragflow.pipeline.hits import Group
 from ragflow.pipeline.progress import report
+from ragflow.pipeline.questions import answers_as_well
 from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.workspace import Workspace
 from ragflow.quality.readiness import Answer, Answers
-from ragflow.quality.retrieval import Place, score
+from ragflow.quality.retrieval import CUT, Place, score
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,8 @@ def ask(
             milliseconds = round((time.perf_counter() - started) * 1000, 3)
             found = tuple(tuple(sorted({_place(point.payload) for point in group})) for group in groups)
             targets = tuple(target for target in question.targets if target.document_key in here)
+            if question.kind == KNOWN_ITEM:
+                found = _with_equals(searcher, question, groups, found)
             answers.append(Answer(question, targets, found, score(targets, found), milliseconds))
             report("ask questions", number, len(answerable))
         asked = set(answerable)
@@ -73,6 +77,19 @@ def ask(
             unanswerable=tuple(question for question in questions if question not in asked),
             vectors={(q.kind, q.id): vector for q, vector in zip(answerable, vectors, strict=True)},
         )
+
+
+def _with_equals(
+    searcher: Searcher, question: Question, groups: Sequence[Group], found: tuple[tuple[Place, ...], ...]
+) -> tuple[tuple[Place, ...], ...]:
+    """Return the places that were found for a known item; what answers it as well stands for the page it is of."""
+    right = {(target.document_key, target.page_number or 0) for target in question.targets}
+    before = next((rank for rank, places in enumerate(found) if right & {*places}), len(found))
+    texts = searcher.texts(groups[: min(before, CUT)])
+    equal = next((rank for rank, text in enumerate(texts) if answers_as_well(text, question)), None)
+    if equal is None:
+        return found
+    return (*found[:equal], tuple(sorted({*found[equal], *right})), *found[equal + 1 :])
 
 
 def _vectors(

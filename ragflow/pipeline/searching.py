@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from types import TracebackType
@@ -17,6 +17,7 @@ from ragflow.embedding.reranker import Reranker
 from ragflow.errors import DependencyMissingError, NotFoundError, RagflowError, UsageError
 from ragflow.model.fusion import Fusion
 from ragflow.model.points import Float32Array, Point, SparseVector
+from ragflow.model.releases import VersionRecord
 from ragflow.pipeline.fusing import SAMPLE, Spread, shown
 from ragflow.pipeline.hits import Group, Hit, SearchMode, Sides, group_by_text, limited, rank_documents
 from ragflow.pipeline.variety import Likeness, diverse
@@ -35,8 +36,13 @@ SPARE = 2
 """Hits fetched beyond those that are wanted, in place of near-identical ones that are folded."""
 DOCUMENT_DEPTH = 5
 """Points taken from each side per document asked for: one with many good chunks must not crowd out the others."""
+DEEPER = 4
+"""How many times deeper is searched where so many points share a text that hits are missing."""
 DIVERSE_POOL = 3
 """Hits that diversity chooses from, for each that is wanted."""
+
+Scale = Callable[[float], float]
+"""Makes what a hit shows of the score that it was ranked by."""
 
 
 class Searcher:
@@ -45,13 +51,24 @@ class Searcher:
     Args:
         version: to be searched; None: the one that the alias names now, and it stays that one if the alias moves.
         fusion: how much each side counts; None: as the version was proven with.
+        at_once: open the version now, not with the first search.
+
+    Attributes:
+        model_sha256: hash of the model that queries are embedded with: under one hash, a text has one vector.
 
     Raises:
         NotFoundError: there is no such version, or nothing is live.
         DependencyMissingError: the model that the version was built with is not there any more.
     """
 
-    def __init__(self, workspace: Workspace, version: str | None = None, *, fusion: Fusion | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        version: str | None = None,
+        *,
+        fusion: Fusion | None = None,
+        at_once: bool = True,
+    ) -> None:
         if version is None:
             alias = workspace.versions().alias()
             if alias is None:
@@ -59,13 +76,15 @@ class Searcher:
             version = alias.version
         self.version = version
         record = workspace.home.version_records.find(version)
-        self._workspace = _as_built(workspace, version)
+        self._workspace, self.model_sha256 = _as_built(workspace, version, record)
         self.fusion = fusion or (Fusion(record.fusion) if record is not None and record.fusion else Fusion())
-        self._reader: CollectionReader = workspace.versions().open(version)
-        self.model_sha256 = self._workspace.model_fingerprint()
-        """Hash of the model that queries are embedded with: under one hash, a text has one vector."""
         self._lock = threading.Lock()
         self._spread: Spread | None = None
+        self._opening = threading.Lock()
+        self._opened: CollectionReader | None = None
+        self._closed = False
+        if at_once:
+            self.open()
 
     def __enter__(self) -> Self:
         return self
@@ -75,9 +94,31 @@ class Searcher:
     ) -> None:
         self.close()
 
+    def open(self) -> CollectionReader:
+        """Open the version, if it is not open yet, and return its reader.
+
+        Raises:
+            NotFoundError: there is no such version.
+            IntegrityError: it is damaged.
+            UsageError: this is closed.
+        """
+        with self._opening:
+            if self._closed:
+                raise UsageError(f"The view on {self.version} is closed.", remedy="Open it again.")
+            if self._opened is None:
+                self._opened = self._workspace.versions().open(self.version)
+            return self._opened
+
+    @property
+    def _reader(self) -> CollectionReader:
+        return self._opened or self.open()
+
     def close(self) -> None:
         """Give the view back; a second call does nothing."""
-        self._reader.close()
+        with self._opening:
+            self._closed = True
+            if self._opened is not None:
+                self._opened.close()
 
     def count(self) -> int:
         """Return the number of points in the version."""
@@ -88,6 +129,11 @@ class Searcher:
         dimension = self._workspace.versions().settings(self.version).dimension
         anywhere = np.full(dimension, dimension**-0.5, dtype=np.float32)
         return bool(self._reader.search_dense(anywhere, 1, {"document_key": document_key}, ()))
+
+    def read_ahead(self) -> None:
+        """Read what rankings need of every point, if that is not too much: for whoever is to search often."""
+        self._spread_of_scores()
+        self._reader.read_ahead(RANKED)
 
     def search(
         self,
@@ -161,20 +207,31 @@ class Searcher:
         if not 0.0 <= diversity <= 1.0:
             raise UsageError(f"A diversity of {diversity} is not possible.", remedy="It goes from 0 to 1.")
         stages = {} if stages is None else stages
-        groups = self.groups(query, vector, depth=max(DEPTH, top * 2), mode=mode, where=where, stages=stages)
-        groups = _as_shown(groups, mode)
         reranker = self._workspace.reranker()
-        if reranker is not None:
-            with _timed(stages, "rerank"):
-                groups = self._reranked(reranker, query, groups)
-        if min_score is not None:
-            groups = [group for group in groups if group[0].score >= min_score]
-        if per_document is not None:
-            groups = list(limited(groups, per_document))
-        with _timed(stages, "payload"):
-            if diversity:
-                groups = self._diverse(groups[: top * DIVERSE_POOL], top, diversity)
-            return self._hits(groups, top)
+        # A reranker puts scores of its own in the place of standard deviations.
+        scale: Scale = shown if mode is SearchMode.HYBRID and reranker is None else float
+        depth, pool = max(DEPTH, top * 2), top * DIVERSE_POOL
+        while True:
+            groups = self.groups(query, vector, depth=depth, mode=mode, where=where, stages=stages)
+            points = sum(map(len, groups))
+            if reranker is not None:
+                with _timed(stages, "rerank"):
+                    groups = self._reranked(reranker, query, groups)
+            wanted = groups
+            if min_score is not None:
+                wanted = [group for group in wanted if scale(group[0].score) >= min_score]
+            if per_document is not None:
+                wanted = list(limited(wanted, per_document))
+            complete = len(wanted) < len(groups) or points < depth
+            with _timed(stages, "payload"):
+                if diversity:
+                    complete = complete and len(wanted) <= pool
+                    wanted = self._diverse(wanted[:pool], diversity, scale)
+                hits = self._hits(wanted, top, scale)
+            # Where points of one text took the places of others, those are found further down.
+            if complete or len(hits) == top:
+                return hits
+            depth, pool = depth * DEEPER, pool * DEEPER
 
     def documents(
         self,
@@ -190,7 +247,7 @@ class Searcher:
         groups = self.groups(query, vector, depth=depth, mode=mode, where=where)
         reranker = self._workspace.reranker()
         if reranker is not None:
-            groups = self._reranked(reranker, query, groups)
+            return rank_documents(self._reranked(reranker, query, groups))[:top]
         ranked = rank_documents(groups, self.usual(vector, mode))[:top]
         return [(key, shown(score)) for key, score in ranked] if mode is SearchMode.HYBRID else ranked
 
@@ -241,19 +298,27 @@ class Searcher:
             dense = self._reader.search_dense(vector, depth, where, RANKED)
         languages = tuple(point.payload.get("language") for point in (*dense[:VOTERS], *sparse[:VOTERS]))
         # What one side alone has found, the other scores as well, or it would count for nothing there.
-        by_meaning, by_words = ({point.id: point.payload for point in side} for side in (dense, sparse))
+        # By number: an id is hashed and compared in Python, a number is not.
+        by_meaning, by_words = ({point.id.int: point for point in side} for side in (dense, sparse))
+        only_words = [point.id for number, point in by_words.items() if number not in by_meaning]
+        only_meaning = [point.id for number, point in by_meaning.items() if number not in by_words]
         with _timed(stages, "dense"):
-            if missing := by_words.keys() - by_meaning.keys():
-                found = self._reader.search_dense(vector, len(missing), None, (), missing)
-                dense = dense + [ScoredPoint(point.id, point.score, by_words[point.id]) for point in found]
+            if only_words:
+                found = self._reader.search_dense(vector, len(only_words), None, (), only_words)
+                dense = dense + [ScoredPoint(p.id, p.score, by_words[p.id.int].payload) for p in found]
         with _timed(stages, "sparse"):
             # A side that had not as many hits as were asked for has no others.
-            if (missing := by_meaning.keys() - by_words.keys()) and len(sparse) == depth:
-                found = self._reader.search_sparse(terms, len(missing), None, (), missing)
-                sparse = sparse + [ScoredPoint(point.id, point.score, by_meaning[point.id]) for point in found]
+            if only_meaning and len(sparse) == depth:
+                found = self._reader.search_sparse(terms, len(only_meaning), None, (), only_meaning)
+                sparse = sparse + [ScoredPoint(p.id, p.score, by_meaning[p.id.int].payload) for p in found]
         spread = self._spread_of_scores()
         usual, deviation = spread.of_dense(vector)
         return Sides(dense, sparse, (deviation, spread.of_sparse(terms)), usual, languages)
+
+    def texts(self, groups: Sequence[Group]) -> list[str]:
+        """Return the text of each group, in order."""
+        payloads = self._payloads(groups)
+        return [str(payloads[group[0].id].get("text", "")) for group in groups]
 
     def _terms(self, query: str) -> SparseVector:
         words = self._workspace.sparse()
@@ -274,22 +339,22 @@ class Searcher:
     def _reranked(self, reranker: Reranker, query: str, groups: list[Group]) -> list[Group]:
         """Return the groups with the first ones put in the reranker's order; those it was not asked about follow."""
         asked, rest = groups[: reranker.depth], groups[reranker.depth :]
-        payloads = self._payloads(asked)
-        scores = reranker.score(query, [str(payloads[group[0].id].get("text", "")) for group in asked])
+        scores = reranker.score(query, self.texts(asked))
         scored = [[point._replace(score=score) for point in g] for g, score in zip(asked, scores, strict=True)]
         scored.sort(key=lambda group: (-group[0].score, group[0].id))
         # What was not asked about keeps its order below what was.
         floor = min((group[0].score for group in scored), default=0.0)
         return scored + [[point._replace(score=min(floor, 0.0)) for point in group] for group in rest]
 
-    def _diverse(self, groups: list[Group], top: int, diversity: float) -> list[Group]:
+    def _diverse(self, groups: list[Group], diversity: float, scale: Scale) -> list[Group]:
         if not groups:
             return []
         points = {point.id: point for point in self._reader.retrieve([group[0].id for group in groups])}
         vectors = np.stack([points[group[0].id].dense for group in groups])
-        return [groups[place] for place in diverse([group[0].score for group in groups], vectors, top, diversity)]
+        scores = [scale(group[0].score) for group in groups]
+        return [groups[place] for place in diverse(scores, vectors, len(groups), diversity)]
 
-    def _hits(self, groups: Sequence[Group], top: int) -> list[Hit]:
+    def _hits(self, groups: Sequence[Group], top: int, scale: Scale) -> list[Hit]:
         """Return the hits of the first groups, near-identical texts folded into the better one."""
         kept: list[tuple[Group, Mapping[str, Any], Likeness, list[str]]] = []
         waiting = iter(groups)
@@ -307,17 +372,18 @@ class Searcher:
                     same.extend(str(point.id) for point in group)
                 elif len(kept) < top:
                     kept.append((group, payload, text, []))
-        return [self._hit(group, payload, folded) for group, payload, _, folded in kept]
+        return [self._hit(group, scale(group[0].score), payload, folded) for group, payload, _, folded in kept]
 
     def _payloads(self, groups: Iterable[Group]) -> dict[uuid.UUID, Mapping[str, Any]]:
         found: list[Point] = self._reader.retrieve([group[0].id for group in groups], with_vectors=False)
         return {point.id: point.payload for point in found}
 
-    def _hit(self, group: Group, payload: Mapping[str, Any], folded: Sequence[str]) -> Hit:
+    def _hit(self, group: Group, score: float, payload: Mapping[str, Any], folded: Sequence[str]) -> Hit:
         others = {point.payload["document_key"] for point in group} - {payload["document_key"]}
+        identifier = str(group[0].id)
         return Hit(
-            point_id=str(group[0].id),
-            score=round(float(group[0].score), 6),
+            point_id=identifier,
+            score=round(score, 6),
             document={
                 "key": payload["document_key"],
                 "sha256": payload["document_sha256"],
@@ -332,7 +398,7 @@ class Searcher:
             collection_version=self.version,
             also_in=tuple(sorted(others)),
             similar=tuple(folded),
-            proof_id=f"{self.version}:{group[0].id}",
+            proof_id=f"{self.version}:{identifier}",
         )
 
 
@@ -347,12 +413,6 @@ def _needed(vector: Float32Array | None) -> Float32Array:
     return vector
 
 
-def _as_shown(groups: list[Group], mode: SearchMode) -> list[Group]:
-    if mode is not SearchMode.HYBRID:
-        return groups
-    return [[ScoredPoint(point.id, shown(point.score), point.payload) for point in group] for group in groups]
-
-
 @contextmanager
 def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
     started = time.perf_counter()
@@ -362,11 +422,10 @@ def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
         stages[name] = stages.get(name, 0.0) + time.perf_counter() - started
 
 
-def _as_built(workspace: Workspace, version: str) -> Workspace:
-    """Return the workspace with the model of a version: the settings may name another one by now."""
-    record = workspace.home.version_records.find(version)
+def _as_built(workspace: Workspace, version: str, record: VersionRecord | None) -> tuple[Workspace, str]:
+    """Return the workspace with the model of a version, and its hash: the settings may name another one by now."""
     if record is None or not record.configuration:
-        return workspace
+        return workspace, workspace.model_fingerprint()
     then, wanted = workspace.at(record), record.configuration["model_sha256"]
     try:
         found = then.model_fingerprint()
@@ -377,4 +436,4 @@ def _as_built(workspace: Workspace, version: str) -> Workspace:
             f"{version} was built with the model {then.embedding.model}, which is not there as it was.",
             remedy="Put the model back where it was, or run `ragflow reindex`.",
         )
-    return then
+    return then, found

@@ -4,6 +4,8 @@
 - ``app``              puts everything together
 - ``state``            what the parts of one service share
 - ``live``             the version that the alias names, opened; follows the alias
+- ``search_process``   a process beside this one that searches a version; ``search_start`` and ``search_worker`` are its
+                       other end, ``search_tasks`` what goes to and fro
 - ``query_embedding``  queries of many requests are embedded together
 - ``search``, ``documents``, ``pages``, ``traces``, ``releases``, ``health``
                        the operations of the API, one module per subject
@@ -16,6 +18,6 @@
 - ``assistants``       the archive as tools for assistants (MCP)
 - ``page``             the search page
 
-One process serves. Several may run side by side, behind a proxy or on one machine: each follows the alias by itself,
-and an answer always comes from one version as a whole. Limits on rates are counted in each process.
+Several services may run side by side, behind a proxy or on one machine: each follows the alias by itself, and an answer
+always comes from one version as a whole. Limits on rates are counted in each of them.
 """

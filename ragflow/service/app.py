@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        await run_sync(state.start)
+        await run_sync(state.start, asyncio.get_running_loop())
         try:
             yield
         finally:
@@ -82,7 +83,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = state
     parts = routers()
     for router in parts:
-        app.include_router(router)
+        # As they are: a router that is included matches each request twice.
+        app.router.routes.extend(router.routes)
     assistants.mount(app, state)
     problems.install(app)
     # The later a layer is installed, the further out it lies.

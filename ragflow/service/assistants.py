@@ -153,7 +153,7 @@ def assistant_server(state: ServiceState) -> MCPServer[Any]:
         found = await _answered(search.searched(state, asked, caller))
         hits = [
             FoundPiece(title=hit["document"]["title"], **{**hit, "document": hit["document"]["key"]})
-            for hit in found["hits"]
+            for hit in orjson.loads(found["hits"])
         ]
         return SearchResult(version=found["version"], released_at=found["released_at"], hits=hits)
 

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 from fastapi import APIRouter, Request, Response
 
 from ragflow.errors import RagflowError
@@ -19,6 +18,7 @@ from ragflow.service.metrics import CONTENT_TYPE, Stopwatch
 from ragflow.service.problems import ProblemError
 from ragflow.service.responses import Responses, answers, json_answer, lease
 from ragflow.service.schemas import AliveAnswer, HealthAnswer
+from ragflow.service.search_tasks import SearchTask, find
 from ragflow.service.security import require
 from ragflow.service.state import ServiceState, state_of
 from ragflow.store.verifications import verification_store
@@ -72,13 +72,15 @@ async def _engine(state: ServiceState) -> dict[str, Any]:
     try:
         with ExitStack() as held:
             searcher = held.enter_context(lease(state))
-            vector = await state.embedder.embed(searcher, PROBE)
+            task = SearchTask(PROBE, await state.embedder.embed(searcher, PROBE), 1, SearchMode.HYBRID)
 
             def work() -> None:
                 with held.pop_all():
-                    searcher.search_with(PROBE, vector, top=1, mode=SearchMode.HYBRID)
+                    find(searcher, state.workspace.home.absences, task)
 
-            await state.quickly(work)
+            process = state.live.process(searcher.version)
+            if process is None or await process.find(task) is None:
+                await state.quickly(work)
     except ProblemError as error:
         return _part(False, None, "an answer", f"{error.detail} {error.remedy}".strip())
     except RagflowError as error:
@@ -91,7 +93,7 @@ async def _engine(state: ServiceState) -> dict[str, Any]:
 def _parts(state: ServiceState) -> dict[str, Any]:
     options = state.options
     free = shutil.disk_usage(state.workspace.home.root).free
-    resident = psutil.Process().memory_info().rss
+    resident = state.resident_bytes()
     few = options.memory_limit_bytes
     return {
         "disk": _part(free >= options.disk_free_bytes, free, options.disk_free_bytes, "Make room on the disk."),
@@ -104,10 +106,10 @@ def _parts(state: ServiceState) -> dict[str, Any]:
 def _live_age(state: ServiceState) -> dict[str, Any]:
     """Tell the age of the live version in days."""
     limit, version = state.options.live_max_age_days, state.live.version
-    decided = state.released_at(version) if version is not None else None
-    if decided is None:
+    release = state.release(version) if version is not None else None
+    if release is None:
         return _part(not limit, None, limit or None, "Release a version with `ragflow ingest`.")
-    days = _hours_since(decided) / 24
+    days = _hours_since(release.decided_at) / 24
     return _part(not limit or days <= limit, round(days, 3), limit or None, "See whether new documents come in.")
 
 

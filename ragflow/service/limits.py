@@ -14,11 +14,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -26,7 +26,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ragflow.errors import UsageError
 from ragflow.model.service import ServiceOptions
 from ragflow.service.problems import OVERLOADED, TIMEOUT, TOO_LARGE, TOO_MANY, Kind, problem_response
-from ragflow.service.security import Caller, identify
+from ragflow.service.security import REMEMBERED, Caller, header_values, identify
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ ALIVE = "/health"
 UNCOUNTED, STATIC = (ALIVE, "/"), "/static/"
 """Not counted against the rate: a page is a score of small files, and whoever reloads it must not be locked out."""
 """Whoever watches the service must learn that it is alive when it has most to do."""
-POLICY = "requests"
+POLICY = b"requests"
 MAX_BUCKETS = 10_000
 SLOW = Kind("request-timeout", 408, "The request came too slowly", "Send the body at once.")
 HEAD_SECONDS = 10.0
@@ -142,21 +142,21 @@ class RateLimit:
         self._app = app
         self._buckets = buckets
         window = math.ceil(buckets.burst / buckets.rate)
-        self._policy = f'"{POLICY}";q={buckets.burst};w={window}'
+        self._policy = b'"%b";q=%d;w=%d' % (POLICY, buckets.burst, window)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in UNCOUNTED or scope["path"].startswith(STATIC):
             await self._app(scope, receive, send)
             return
         taken = self._buckets.take(rated_name(identify(scope)))
-        told = {
-            "RateLimit-Policy": self._policy,
-            "RateLimit": f'"{POLICY}";r={taken.left};t={math.ceil(taken.full)}',
-        }
+        told = (
+            (b"ratelimit-policy", self._policy),
+            (b"ratelimit", b'"%b";r=%d;t=%d' % (POLICY, taken.left, math.ceil(taken.full))),
+        )
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(told)
+                message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
         if not taken.wait:
@@ -173,15 +173,18 @@ def rated_name(caller: Caller) -> str:
 
     Who has an IPv6 address has 2^64 of them: they are counted together.
     """
-    if caller.key is None:
-        try:
-            address = ip_address(caller.address.partition("%")[0])
-        except ValueError:
-            return caller.name
-        if isinstance(address, IPv6Address):
-            mapped = address.ipv4_mapped
-            return f"address:{mapped or ip_network((address, 64), strict=False)}"
-    return caller.name
+    return caller.name if caller.key is not None else f"address:{_rated_address(caller.address)}"
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _rated_address(told: str) -> str:
+    try:
+        address = ip_address(told.partition("%")[0])
+    except ValueError:
+        return told
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or ip_network((address, 64), strict=False))
+    return told
 
 
 class BodyLimit:
@@ -196,10 +199,10 @@ class BodyLimit:
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = next(iter(header_values(scope, b"content-length")), "")
         if declared.isdecimal() and int(declared) > self._most:
             await self._too_large(scope, receive, send)
             return
@@ -234,6 +237,11 @@ class BodyLimit:
     async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"A body may have {self._most} bytes."
         await problem_response(scope, TOO_LARGE, detail, headers=CLOSING)(scope, receive, send)
+
+
+def _has_body(scope: Scope) -> bool:
+    """Whether a body comes with a request: in HTTP/1.1 one of two headers says so, or there is none."""
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
 
 
 class ConcurrencyLimit:

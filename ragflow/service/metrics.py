@@ -60,8 +60,9 @@ class Metrics:
             "ragflow_ledger_pages", "Pages of the version that serves, by state.", ["state"], registry=self.registry
         )
         self.images = Counter("ragflow_page_images", "Page images, by source.", ["source"], registry=self.registry)
-        for stage in STAGES:
-            self.stages.labels(stage)
+        # Looking a figure up by its labels costs more than counting it does.
+        self._of_stage = {stage: self.stages.labels(stage) for stage in STAGES}
+        self._of_request: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def watch(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
         """Take up counters that another part keeps.
@@ -75,12 +76,17 @@ class Metrics:
 
     def request_done(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self.requests.labels(route, method if method in METHODS else "other", str(status)).inc()
-        self.latency.labels(route).observe(seconds)
+        labels = route, method if method in METHODS else "other", status
+        found = self._of_request.get(labels)
+        if found is None:
+            found = self._of_request[labels] = self.requests.labels(*map(str, labels)), self.latency.labels(route)
+        count, latency = found
+        count.inc()
+        latency.observe(seconds)
 
     def stage_done(self, stage: str, seconds: float) -> None:
         """Note the time spent in a stage; unknown stages are summed up as ``other``."""
-        self.stages.labels(stage if stage in STAGES else "other").observe(seconds)
+        (self._of_stage.get(stage) or self.stages.labels("other")).observe(seconds)
 
     def stages_done(self, stages: Mapping[str, float]) -> None:
         """Note the times of several stages, in seconds."""

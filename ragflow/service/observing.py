@@ -16,7 +16,7 @@ from ragflow.service.problems import INTERNAL, problem_response
 
 log = logging.getLogger(__name__)
 
-HEADER = "x-request-id"
+HEADER = b"x-request-id"
 _USABLE = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 
 
@@ -42,7 +42,7 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (HEADER.encode(), request_id.encode())]
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
             await send(message)
 
         self._metrics.in_flight.inc()
@@ -62,7 +62,8 @@ class Observing:
             route = _route(scope)
             # A client that went away before it was answered: 499, as proxies write it.
             self._metrics.request_done(route, scope["method"], status or 499, seconds)
-            log.debug("request", extra=_told(scope, route, status or 499, seconds, request_id))
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("request", extra=_told(scope, route, status or 499, seconds, request_id))
 
 
 def install(app: FastAPI, metrics: Metrics) -> None:
@@ -72,7 +73,7 @@ def install(app: FastAPI, metrics: Metrics) -> None:
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
-        if name == HEADER.encode() and _USABLE.fullmatch(value):
+        if name == HEADER and _USABLE.fullmatch(value):
             return bytes(value).decode()
     return secrets.token_hex(8)
 

@@ -1,7 +1,8 @@
 """``/api/v1/search``: the one operation that has to be quick.
 
-One lease on the live version, one vector from the embedder, one call in a thread. The lease is handed over to that
-thread: if the request is given up in the middle, the version stays open until the engine is done with it.
+One lease on the live version, one vector from the embedder, one message to the process that searches. Where that is not
+to be had, the search is one call in a thread, to which the lease is handed over: if the request is given up in the
+middle, the version stays open until the engine is done with it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
 from ragflow.model.keys import Scope
-from ragflow.pipeline.hits import Hit, SearchMode
-from ragflow.pipeline.searching import Searcher
-from ragflow.pipeline.served import ServedVersion, box_of
+from ragflow.pipeline.hits import SearchMode
+from ragflow.pipeline.served import box_of
 from ragflow.service import schemas
 from ragflow.service.audit import AuditEntry
 from ragflow.service.examples import SEARCH, SEARCH_REQUEST
@@ -25,9 +27,9 @@ from ragflow.service.metrics import Stopwatch
 from ragflow.service.problems import INVALID, MALFORMED, TOO_LARGE, ProblemError
 from ragflow.service.responses import answers, json_answer, lease
 from ragflow.service.schemas import FIELD, MAX_CONDITIONS, MAX_TOP, Range, SearchRequest
+from ragflow.service.search_tasks import Found, SearchTask, find
 from ragflow.service.security import identify, require
 from ragflow.service.state import ServiceState, state_of
-from ragflow.store.forgotten import Kind
 from ragflow.vectors.protocols import PAYLOAD_INDEXES, AnyOf, Between, Condition
 
 router = APIRouter(prefix="/api/v1", tags=["search"])
@@ -36,7 +38,7 @@ CONDITION = rf"^{FIELD[1:-1]}=[\s\S]{{0,2000}}$"
 
 
 async def searched(state: ServiceState, asked: SearchRequest, caller: str) -> dict[str, Any]:
-    """Answer a search as a JSON object, see :class:`ragflow.service.schemas.SearchAnswer`.
+    """Answer a search, see :class:`ragflow.service.schemas.SearchAnswer`; ``hits`` is written as JSON already.
 
     Args:
         caller: what the audit log calls who asks; see :attr:`ragflow.service.security.Caller.name`.
@@ -50,94 +52,54 @@ async def searched(state: ServiceState, asked: SearchRequest, caller: str) -> di
     where = conditions_of(asked.where)
     with ExitStack() as held:
         searcher = held.enter_context(lease(state))
-        vector = None
+        version, vector = searcher.version, None
         if asked.mode is not SearchMode.SPARSE:
             vector = await state.embedder.embed(searcher, asked.query)
             stages["embed"] = watch.seconds
+        task = SearchTask(
+            asked.query,
+            vector,
+            asked.top,
+            asked.mode,
+            where,
+            asked.min_score,
+            asked.per_document,
+            asked.diversity,
+        )
+        process = state.live.process(version)
+        found = await process.find(task) if process is not None else None
+        if found is None or (asked.words and found.count):
 
-        def work() -> tuple[str | None, list[dict[str, Any]]]:
-            with held.pop_all():  # from here on it is this thread that holds the version
-                hits = searcher.search_with(
-                    asked.query,
-                    vector,
-                    top=asked.top,
-                    mode=asked.mode,
-                    where=where,
-                    min_score=asked.min_score,
-                    per_document=asked.per_document,
-                    diversity=asked.diversity,
-                    stages=stages,
-                )
-                # Until the version without them is live, which takes a while.
-                forgotten = state.workspace.home.absences.contents(Kind.FORGOTTEN)
-                hits = [hit for hit in hits if hit.document["sha256"] not in forgotten]
-                words = _words(state, searcher, asked, hits, stages)
-                return state.released_at(searcher.version), [_hit(hit, words) for hit in hits]
+            def work() -> Found:
+                with held.pop_all():  # from here on it is this thread that holds the version
+                    here = found or find(searcher, state.workspace.home.absences, task)
+                    return _with_words(state, version, asked.query, here) if asked.words else here
 
-        released_at, hits = await state.quickly(work)
-    state.metrics.stages_done(stages)
+            found = await state.quickly(work)
+    state.metrics.stages_done(stages | found.stages)
     took_ms = round(watch.seconds * 1000, 2)
     if state.audit is not None:
         filters = asked.model_dump(mode="json", by_alias=True)["where"]
-        entry = AuditEntry(caller, asked.query, filters, asked.mode, searcher.version, len(hits), took_ms)
-        state.audit.record(entry)
+        state.audit.record(AuditEntry(caller, asked.query, filters, asked.mode, version, found.count, took_ms))
     return {
         "query": asked.query,
         "mode": asked.mode,
-        "version": searcher.version,
-        "released_at": released_at,
+        "version": version,
+        "released_at": await state.released_at(version),
         "took_ms": took_ms,
-        "hits": hits,
+        "hits": found.hits,
     }
 
 
-def _words(
-    state: ServiceState, searcher: Searcher, asked: SearchRequest, hits: Sequence[Hit], stages: dict[str, float]
-) -> Mapping[str, list[Sequence[float]]]:
-    """Return point id → boxes of the words that match, if they are asked for."""
-    if not asked.words or not hits:
-        return {}
+def _with_words(state: ServiceState, version: str, query: str, found: Found) -> Found:
+    """Return what was found with the boxes of the words that match."""
     watch = Stopwatch()
-    shown = state.shown(searcher.version)
-    found = {hit.point_id: _matching(shown, hit, asked.query) for hit in hits}
-    stages["words"] = watch.seconds
-    return found
-
-
-def _matching(shown: ServedVersion, hit: Hit, query: str) -> list[Sequence[float]]:
-    page = shown.page(hit.document["sha256"], hit.page_number)
-    chunk = shown.chunk(page, uuid.UUID(hit.point_id))
-    return [box_of(word) for word in shown.matching_words(page, query, chunk)]
-
-
-def _hit(hit: Hit, words: Mapping[str, list[Sequence[float]]]) -> dict[str, Any]:
-    sha256 = hit.document["sha256"]
-    page_id = f"{sha256}-{hit.page_number}"
-    return {
-        "point_id": hit.point_id,
-        "score": hit.score,
-        "document": hit.document,
-        "page_id": page_id,
-        "page_number": hit.page_number,
-        "text": hit.text,
-        "boxes": hit.boxes,
-        "words": words.get(hit.point_id, []),
-        "confidence": hit.confidence,
-        "engine": hit.engine,
-        "language": hit.language,
-        "collection_version": hit.collection_version,
-        "proof_id": hit.proof_id,
-        "also_in": hit.also_in,
-        "similar": hit.similar,
-        "links": {
-            "page": f"/api/v1/pages/{page_id}",
-            "image": f"/api/v1/pages/{page_id}.png?point={hit.point_id}",
-            "document": f"/api/v1/documents/{sha256}",
-            "file": f"/api/v1/documents/{sha256}/file",
-            "trace": f"/api/v1/trace/{hit.point_id}?version={hit.collection_version}",
-            "proof": f"/api/v1/proofs/{hit.proof_id}",
-        },
-    }
+    shown, hits = state.shown(version), orjson.loads(found.hits)
+    for hit in hits:
+        page = shown.page(hit["document"]["sha256"], hit["page_number"])
+        chunk = shown.chunk(page, uuid.UUID(hit["point_id"]))
+        hit["words"] = [box_of(word) for word in shown.matching_words(page, query, chunk)]
+    return replace(found, hits=orjson.dumps(hits), stages=found.stages | {"words": watch.seconds})
 
 
 def conditions_of(where: Mapping[str, Any]) -> dict[str, Condition] | None:
@@ -207,16 +169,20 @@ def _read_conditions(entries: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def _answer(found: dict[str, Any]) -> Response:
+    return json_answer({**found, "hits": orjson.Fragment(found["hits"])})
+
+
 DESCRIBED = answers(schemas.SearchAnswer, SEARCH, MALFORMED, TOO_LARGE)
 
 
 @router.get("/search", responses=DESCRIBED, dependencies=[require(Scope.SEARCH)], operation_id="search")
 async def search(request: Request, asked: Annotated[SearchRequest, Depends(_from_address)]) -> Response:
     """Search what is live."""
-    return json_answer(await searched(state_of(request), asked, identify(request.scope).name))
+    return _answer(await searched(state_of(request), asked, identify(request.scope).name))
 
 
 @router.post("/search", responses=DESCRIBED, dependencies=[require(Scope.SEARCH)], operation_id="search_post")
 async def search_post(request: Request, asked: Annotated[SearchRequest, Body(examples=[SEARCH_REQUEST])]) -> Response:
     """Search what is live; conditions may be lists and ranges."""
-    return json_answer(await searched(state_of(request), asked, identify(request.scope).name))
+    return _answer(await searched(state_of(request), asked, identify(request.scope).name))

@@ -7,15 +7,16 @@ A key comes as ``Authorization: Bearer rfk_…`` or as ``X-API-Key: rfk_…``. O
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import Headers
 from starlette.types import Scope as AsgiScope
 
 from ragflow.errors import RagflowError, UsageError
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 REALM = 'Bearer realm="ragflow"'
 STATE = "caller"
+REMEMBERED = 64
+"""Addresses and hosts that are not parsed again: on loopback they are the same with every request."""
 MISDIRECTED = Kind(
     "misdirected",
     421,
@@ -62,7 +65,12 @@ class Caller:
 
 def key_store(settings: Settings) -> KeyStore:
     """Return the store of an archive's keys."""
-    return KeyStore(settings.home / "secrets")
+    return _key_store(settings.home)
+
+
+@lru_cache(maxsize=4)
+def _key_store(home: Path) -> KeyStore:
+    return KeyStore(home / "secrets")
 
 
 def check_can_serve(options: ServiceOptions, store: KeyStore) -> None:
@@ -84,7 +92,7 @@ def identify(scope: AsgiScope) -> Caller:
     state = scope.setdefault("state", {})
     if STATE not in state:
         client = scope.get("client")
-        state[STATE] = _caller(Headers(scope=scope), client[0] if client else "", settings_of(scope))
+        state[STATE] = _caller(scope, client[0] if client else "", settings_of(scope))
     caller: Caller = state[STATE]
     return caller
 
@@ -95,8 +103,8 @@ def settings_of(scope: AsgiScope) -> Settings:
     return settings
 
 
-def _caller(headers: Headers, address: str, settings: Settings) -> Caller:
-    given = _tokens(headers)
+def _caller(scope: AsgiScope, address: str, settings: Settings) -> Caller:
+    given = _tokens(scope)
     if not given:
         return Caller(address)
     if len(given) > 1:
@@ -115,10 +123,15 @@ def _caller(headers: Headers, address: str, settings: Settings) -> Caller:
     return Caller(address, key)
 
 
-def _tokens(headers: Headers) -> set[str]:
+def header_values(scope: AsgiScope, name: bytes) -> list[str]:
+    """Return the values of a header in the order in which they came; ``name`` in lower case."""
+    return [value.decode("latin-1") for given, value in scope["headers"] if given == name]
+
+
+def _tokens(scope: AsgiScope) -> set[str]:
     """Return the keys that came with a request. Other schemes of Authorization are none of ours."""
-    found = {value.strip() for value in headers.getlist("x-api-key")}
-    for value in headers.getlist("authorization"):
+    found = {value.strip() for value in header_values(scope, b"x-api-key")}
+    for value in header_values(scope, b"authorization"):
         scheme, _, token = value.strip().partition(" ")
         if scheme.lower() == "bearer":
             found.add(token.strip())
@@ -143,10 +156,10 @@ def authorize(scope: AsgiScope, needed: Collection[Scope]) -> Caller:
     if caller.problem is not None:
         raise caller.problem
     if caller.key is None:
-        options, headers = settings_of(scope).service, Headers(scope=scope)
-        if options.asks_for_key or _comes_from_afar(caller, headers):
+        options = settings_of(scope).service
+        if options.asks_for_key or _comes_from_afar(caller.address, header_values(scope, b"x-forwarded-for")):
             raise ProblemError(UNAUTHORIZED, "This needs a key.", headers={"WWW-Authenticate": REALM})
-        _check_host(headers.get("host", ""), options)
+        _check_host(next(iter(header_values(scope, b"host")), ""), options)
         return caller
     lacking = [wanted for wanted in needed if wanted not in caller.key.scopes]
     if lacking:
@@ -160,12 +173,12 @@ def authorize(scope: AsgiScope, needed: Collection[Scope]) -> Caller:
     return caller
 
 
-def _comes_from_afar(caller: Caller, headers: Headers) -> bool:
+def _comes_from_afar(address: str, forwarded: Sequence[str]) -> bool:
     """Whether a proxy on this machine brings a request from another: nothing is open to everybody by mistake."""
-    forwarded = ",".join(headers.getlist("x-forwarded-for")).split(",")
-    return any(_is_remote(address) for address in (caller.address, *forwarded))
+    return _is_remote(address) or any(_is_remote(one) for value in forwarded for one in value.split(","))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _is_remote(address: str) -> bool:
     try:
         return not ip_address(address.strip()).is_loopback
@@ -184,6 +197,7 @@ def _check_host(host: str, options: ServiceOptions) -> None:
     raise ProblemError(MISDIRECTED, "Without a key, this service answers under names of this machine only.")
 
 
+@lru_cache(maxsize=REMEMBERED)
 def is_local_host(host: str) -> bool:
     """Whether the value of a Host header, with or without a port, names this machine."""
     name = _bare(host).lower().rstrip(".")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+import psutil
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request
@@ -26,6 +29,7 @@ from ragflow.service.audit import AuditLog, audit_log
 from ragflow.service.live import LiveCollection
 from ragflow.service.metrics import Metrics
 from ragflow.service.query_embedding import QueryEmbedder
+from ragflow.service.search_process import SearchProcess
 from ragflow.settings import Settings
 from ragflow.store.forgotten import Kind
 from ragflow.store.page_images import PageImageStore
@@ -149,17 +153,28 @@ class ServiceState:
 
         Records are read again when one has come in: a version may go live a second time.
         """
-        try:
-            changed = self.workspace.home.releases.root.stat().st_mtime_ns
-        except FileNotFoundError:
-            changed = 0
-        found, *_ = self._releases.get((version, changed), lambda: (release_of(self.workspace, version),))
+        found, *_ = self._releases.get(self._release_key(version), lambda: (release_of(self.workspace, version),))
         return found
 
-    def released_at(self, version: str) -> str | None:
-        """Return when a version last went live, ISO 8601; None if no record tells."""
-        release = self.release(version)
+    async def released_at(self, version: str) -> str | None:
+        """Return when a version last went live, ISO 8601; None if no record tells. Reads records in a thread."""
+        kept = self._releases.find(self._release_key(version))
+        release = kept[0] if kept is not None else await self.slowly(lambda: self.release(version))
         return release.decided_at if release is not None else None
+
+    def _release_key(self, version: str) -> tuple[str, int]:
+        try:
+            return version, self.workspace.home.releases.root.stat().st_mtime_ns
+        except FileNotFoundError:
+            return version, 0
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the service and of the processes that search for it."""
+        resident = 0
+        for pid in (os.getpid(), *self.live.pids):
+            with suppress(psutil.NoSuchProcess):
+                resident += psutil.Process(pid).memory_info().rss
+        return resident
 
     def note_live(self) -> None:
         """Note what serves among the figures; call it in a thread."""
@@ -172,11 +187,17 @@ class ServiceState:
         decided = datetime.fromisoformat(release.decided_at).timestamp() if release is not None else None
         self.metrics.serves(version, points=shown.record.points, decided=decided, pages=ledger)
 
-    def start(self) -> None:
-        """Open what is live, and follow the alias from then on. Blocks until that is open: call it in a thread."""
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open what is live, and follow the alias from then on. Blocks until that is open: call it in a thread.
+
+        Args:
+            loop: that requests are answered on.
+        """
         if self.audit is not None:
             self.audit.start()
-        self.live.start()
+        # A reranker takes far longer than the rest, and in threads of this process several can be at it.
+        beside = self.options.search_process and not self.settings.search.reranker
+        self.live.start(partial(SearchProcess, self.workspace, loop) if beside else None)
         log.info("service started", extra={"version": self.live.version, "problem": self.live.problem})
 
     async def close(self) -> None:

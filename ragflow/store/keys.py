@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import orjson
@@ -37,7 +37,7 @@ NO_SECRET = secret_hash(b"")
 """Compared with when no key has the id, so that an unknown id takes as long as a wrong secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyStore:
     """Keys in ``root/keys.json``; ``root`` is the folder ``secrets`` of a home. Backups leave it out.
 
@@ -46,7 +46,7 @@ class KeyStore:
 
     root: Path
 
-    @property
+    @cached_property
     def path(self) -> Path:
         return self.root / FILE
 

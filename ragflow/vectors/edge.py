@@ -7,6 +7,8 @@ Measured on qdrant-edge-py 0.9.0, and relied on here:
   are held against their inventory before it sees them.
 - It counts deleted points in the document frequencies of sparse search, unless a corpus is named, when it counts
   exactly; hence the corpus "everything".
+- It keeps four threads for each core to search with, and hands every search over to one of them: with a single one a
+  search takes half the CPU time, and is no slower. Several searches at a time are the work of several readers.
 - It reads ``True`` as 1 in conditions, but numpy's booleans as booleans.
 - It raises plain ``Exception``, and on a defect of its own a ``PanicException`` that is not one.
 """
@@ -14,11 +16,10 @@ Measured on qdrant-edge-py 0.9.0, and relied on here:
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version as package_version
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -51,9 +52,11 @@ from ragflow.vectors.views import make_view, remove_view, sweep_views
 ENGINE = "qdrant-edge-py"
 UPSERT_BATCH = 1_000
 OPTIMIZE_ROUNDS = 8
+READ_AHEAD_BATCH = 1_000
 KEPT_PAYLOADS = 100_000
 """Payloads of which a reader keeps the fields that rankings ask for, some 60 MB; then it starts anew."""
 _NOTHING: dict[str, Any] = {}
+SEARCH_THREADS = 1
 
 
 class _OpenShard:
@@ -121,7 +124,7 @@ class EdgeReader(_OpenShard):
         super().__init__(shard, f"collection version {version}")
         self._completion = completion
         self._view = view
-        self._kept: dict[tuple[str, ...], dict[uuid.UUID, dict[str, Any]]] = {}
+        self._kept: dict[tuple[str, ...], dict[int, dict[str, Any]]] = {}
 
     def close(self) -> None:
         try:
@@ -133,6 +136,20 @@ class EdgeReader(_OpenShard):
         with self._opened(IntegrityError) as shard:
             records = shard.retrieve(list(dict.fromkeys(ids)), with_payload=True, with_vector=with_vectors)
             return [to_point(record) for record in records]
+
+    def read_ahead(self, fields: Sequence[str]) -> None:
+        kept: dict[int, dict[str, Any]] = {}
+        if self.count() > KEPT_PAYLOADS:
+            return
+        offset: uuid.UUID | int | str | None = None
+        while True:
+            request = qdrant_edge.ScrollRequest(offset=offset, limit=READ_AHEAD_BATCH, with_payload=list(fields))
+            with self._opened(IntegrityError) as shard:
+                records, offset = shard.scroll(request)
+                kept |= {to_uuid(record.id).int: record.payload or {} for record in records}
+            if offset is None:
+                self._kept[tuple(fields)] = kept
+                return
 
     def search_dense(
         self,
@@ -175,36 +192,38 @@ class EdgeReader(_OpenShard):
             limit=limit, query=query, filter=conditions, with_payload=fields is None, params=params
         )
         with self._opened(IntegrityError) as shard:
+            found = shard.query(request)
             # An id is made anew each time it is looked at: once is enough.
-            found = [(to_uuid(hit.id), hit.score, hit.payload) for hit in shard.query(request)]
+            ids, scores = [to_uuid(hit.id) for hit in found], [hit.score for hit in found]
             if fields is None:
-                hits = [ScoredPoint(identifier, score, payload or {}) for identifier, score, payload in found]
+                payloads = [hit.payload or {} for hit in found]
             else:
-                kept = self._fields_of(shard, [identifier for identifier, _, _ in found], tuple(fields))
-                hits = [ScoredPoint(identifier, score, kept[identifier]) for identifier, score, _ in found]
+                payloads = self._fields_of(shard, ids, tuple(fields))
+        hits = list(map(ScoredPoint._make, zip(ids, scores, payloads, strict=True)))
         # The engine sorts by score; what is left to do is to put equal ones in order.
-        if any(one.score == other.score for one, other in pairwise(hits)):
-            hits.sort(key=lambda hit: (-hit.score, hit.id))
+        if len(set(scores)) < len(scores):
+            hits.sort(key=lambda hit: (-hit.score, hit.id.int))
         return hits
 
     def _fields_of(
         self, shard: qdrant_edge.EdgeShard, ids: Sequence[uuid.UUID], fields: tuple[str, ...]
-    ) -> Mapping[uuid.UUID, dict[str, Any]]:
-        """Return some fields of the payloads of points.
+    ) -> list[dict[str, Any]]:
+        """Return some fields of the payload of each point.
 
         The engine reads a payload as a whole whatever is asked of it, which takes longer than the search; a version
         never changes, so what was read once is kept.
         """
         if not fields:
-            return dict.fromkeys(ids, _NOTHING)
+            return [_NOTHING] * len(ids)
         kept = self._kept.get(fields)
         if kept is None or len(kept) > KEPT_PAYLOADS:
             kept = self._kept[fields] = {}
-        missing: list[Any] = [identifier for identifier in ids if identifier not in kept]
+        # By number: an id is hashed and compared in Python, a number is not.
+        missing: list[Any] = [identifier for identifier in ids if identifier.int not in kept]
         if missing:
             for record in shard.retrieve(missing, with_payload=list(fields), with_vector=False):
-                kept[to_uuid(record.id)] = record.payload or {}
-        return kept
+                kept[to_uuid(record.id).int] = record.payload or {}
+        return [kept[identifier.int] for identifier in ids]
 
 
 class EdgeWriter(_OpenShard):
@@ -328,7 +347,9 @@ class EdgeVersionStore:
         sweep_views(self._views)
         view = make_view(self._views, self._folders.shard(version))
         try:
-            shard = _load(view, f"collection version {version}", None if salvage else completion.points)
+            expected = None if salvage else completion.points
+            config = to_config(completion.settings, SEARCH_THREADS)
+            shard = _load(view, f"collection version {version}", expected, config)
         except BaseException:
             remove_view(view)
             raise
@@ -401,10 +422,12 @@ def _translated(name: str, kind: type[RagflowError]) -> Iterator[None]:
         raise kind(f"The vector engine failed on the {name}: {error}", remedy=remedy) from error
 
 
-def _load(folder: Path, name: str, expected: int | None) -> qdrant_edge.EdgeShard:
+def _load(
+    folder: Path, name: str, expected: int | None, config: qdrant_edge.EdgeConfig | None = None
+) -> qdrant_edge.EdgeShard:
     """Load a shard; raise IntegrityError if it cannot be loaded or has not the expected number of points."""
     with _translated(name, IntegrityError):
-        shard = qdrant_edge.EdgeShard.load(str(folder))
+        shard = qdrant_edge.EdgeShard.load(str(folder), config)
         points = shard.count(qdrant_edge.CountRequest(exact=True))
         if expected is not None and points != expected:
             shard.close()

@@ -49,7 +49,7 @@ def to_indexes(settings: CollectionSettings) -> dict[str, qdrant_edge.PayloadSch
     return {**indexes, TEXT_FIELD: qdrant_edge.PayloadSchemaType.Text} if settings.text_index else indexes
 
 
-def to_config(settings: CollectionSettings) -> qdrant_edge.EdgeConfig:
+def to_config(settings: CollectionSettings, search_threads: int | None = None) -> qdrant_edge.EdgeConfig:
     # Rounded up: with fewer points than asked for there is never a graph. The engine counts in kilobytes per segment.
     threshold = -(-settings.index_from_points * settings.dimension * 4 // 1024)
     return qdrant_edge.EdgeConfig(
@@ -60,6 +60,7 @@ def to_config(settings: CollectionSettings) -> qdrant_edge.EdgeConfig:
         ),
         optimizers=qdrant_edge.EdgeOptimizersConfig(indexing_threshold=threshold, default_segment_number=SEGMENTS),
         quantization_config=_to_quantization(settings),
+        max_search_threads=search_threads,
         wal_enabled=False,
     )
 

@@ -208,6 +208,13 @@ class CollectionReader(Protocol):
         """
         ...
 
+    def read_ahead(self, fields: Sequence[str]) -> None:
+        """Prepare for many searches with these ``fields``, so that the first ones are as quick as all others.
+
+        May read every point once. Nothing happens where nothing is gained.
+        """
+        ...
+
     def search_dense(
         self,
         vector: Float32Array,

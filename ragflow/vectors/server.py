@@ -97,6 +97,10 @@ class ServerReader(_OpenCollection):
         found = self._requests.retrieve(self._collection, wanted, with_vectors) if wanted else {}
         return [found[identifier] for identifier in wanted if identifier in found]
 
+    def read_ahead(self, fields: Sequence[str]) -> None:
+        # The server keeps what it needs, whoever asks.
+        self._check_open()
+
     def search_dense(
         self,
         vector: Float32Array,

@@ -5,7 +5,8 @@ python -m locust -f ragflow_tests/benchmarks/load_user.py --headless -u 50 -r 50
 ``RAGFLOW_LOAD`` names a JSON file:
 
 - ``requests``: what is sent, in order, shared by all users, from the beginning again at the end
-- ``per_user``: requests per second that each user keeps to; null: the next as soon as one is answered
+- ``per_user``: requests per second that each user makes in the mean, at random times (a Poisson process; one that is
+  late asks at once); null: the next as soon as one is answered
 - ``settle``: seconds at the beginning, while all connect at once, that are not counted; nothing may fail in them either
 - ``began``: a file that is made when counting begins
 - ``answer``: the file that the outcome is written to when the run ends, see :class:`Outcome`
@@ -19,6 +20,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,7 +28,7 @@ from typing import Any
 
 import gevent
 import orjson
-from locust import FastHttpUser, constant_throughput, events, task
+from locust import FastHttpUser, events, task
 
 PLAN: dict[str, Any] = json.loads(Path(os.environ["RAGFLOW_LOAD"]).read_text())
 NEXT = itertools.cycle(PLAN["requests"])
@@ -102,8 +104,18 @@ class Reader(FastHttpUser):
     network_timeout = 60.0
     connection_timeout = 10.0
     insecure = False
-    if PLAN["per_user"]:
-        wait_time = constant_throughput(PLAN["per_user"])
+
+    def on_start(self) -> None:
+        self._due = time.monotonic()
+        if PLAN["per_user"]:
+            gevent.sleep(self.wait_time())
+
+    def wait_time(self) -> float:
+        """Return the seconds until this user asks again: people do not ask in step."""
+        if not PLAN["per_user"]:
+            return 0.0
+        self._due += random.expovariate(PLAN["per_user"])
+        return max(0.0, self._due - time.monotonic())
 
     @task
     def search(self) -> None:

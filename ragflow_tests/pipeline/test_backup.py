@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from ragflow.errors import CheckFailedError, IntegrityError, NotFoundError, UsageError
-from ragflow.model.backups import ROWS_PER_FILE, BackupFile, BackupManifest, BackupState, Part
+from ragflow.model.backups import ROWS_PER_FILE, BackupFile, BackupManifest, BackupState, Part, Retention
 from ragflow.model.questions import GOLDEN, Question, Target
 from ragflow.model.verdicts import Outcome
 from ragflow.pipeline import backing_up, backup_proof
-from ragflow.pipeline.backing_up import Retention, back_up, list_backups, retain
+from ragflow.pipeline.backing_up import back_up, list_backups, retain
 from ragflow.pipeline.backup_proof import prove
 from ragflow.pipeline.restoring import choose
 from ragflow.quality.readiness import Answer, Answers, score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from ragflow.errors import NotFoundError
+from ragflow.model.fingerprints import sha256_text
 from ragflow.model.points import Point, SparseVector
 from ragflow.model.questions import GOLDEN, KNOWN_ITEM, Question, RetrievalOptions, Target
 from ragflow.model.verdicts import Outcome, Verdict
@@ -88,6 +90,28 @@ def test_the_ranking_is_that_of_a_search(town: Town) -> None:
         for answer in town.live.answers[:5]:
             hits = searcher.search(answer.question.text, top=10)
             assert [(hit.document["key"], hit.page_number) for hit in hits] == [place for (place,) in answer.found[:10]]
+
+
+def test_a_text_with_all_words_of_a_known_item_is_as_good_as_its_own(town: Town) -> None:
+    """The question is taken from one page; on another all of its words stand, and more often."""
+    (question, *_) = [q for q in town.questions if q.targets[0].document_key == TOWN]
+    twice = question.text.upper() + ", as said before: " + question.text
+
+    def with_another(points: list[Point]) -> list[Point]:
+        (own,) = [p for p in points if Target(p.payload["document_key"], p.payload["page_number"]) in question.targets]
+        dense, sparse = (town.workspace.dense().encode([twice])[0], town.workspace.sparse().encode([twice], ["en"])[0])
+        elsewhere = {"document_key": COUNCIL, "page_number": 1, "text": twice, "text_sha256": sha256_text(twice)}
+        return [
+            *points,
+            replace(own, id=uuid.uuid4(), dense=dense, sparse=sparse, payload={**own.payload, **elsewhere}),
+        ]
+
+    candidate = town.build("v000026", with_another)
+    (answer,) = [answer for answer in candidate.answers if answer.question == question]
+    assert (COUNCIL, 1) in answer.found[0], "the other one comes first"
+    assert answer.score.rank == 1 and answer.score.figures.ndcg == 1.0
+    others = [one for one in candidate.answers if one.question != question]
+    assert all(len(places) == 1 for one in others for places in one.found), "no other question gains by it"
 
 
 def test_an_unchanged_version_passes(town: Town) -> None:

@@ -13,14 +13,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ragflow.errors import NotFoundError, UsageError
+from ragflow.model.points import Point, SparseVector
 from ragflow.pipeline.fusing import HALF_WAY, Spread, fuse, shown
 from ragflow.pipeline.hits import Group, Hit, SearchMode, rank_documents
-from ragflow.pipeline.searching import Searcher
+from ragflow.pipeline.searching import DEPTH, Searcher
 from ragflow.pipeline.workspace import Workspace
 from ragflow.vectors.protocols import AnyOf, Between, ScoredPoint
-from ragflow_tests.pipeline.archive import LATER, LAVOIR, MINUTES, ORCHARD, QUARRY, REPORT, TWIN, WINDMILL, Archive
+from ragflow_tests.pipeline.archive import (
+    LATER,
+    LAVOIR,
+    MINUTES,
+    ORCHARD,
+    QUARRY,
+    REPORT,
+    TWIN,
+    WINDMILL,
+    Archive,
+    ingest,
+    make_workspace,
+    put,
+)
 
 MODES = list(SearchMode)
+LETTER = "The keeper of the lighthouse asks the harbour board for forty gallons of oil before the winter storms."
 
 
 @st.composite
@@ -109,6 +124,17 @@ def test_the_spread_of_scores_is_told_by_a_sample(searcher: Searcher) -> None:
     common, rare = (words.query(text, ("en",)) for text in ("windmill", "zeppelin"))
     assert spread.of_sparse(rare) < spread.of_sparse(common), "what hardly ever counts differs little"
     assert (Spread([]).of_dense(vector), Spread([]).of_sparse(words.query("", ("en",)))) == ((0.0, 1.0), 1.0)
+
+
+@pytest.mark.parametrize("count", [2, 7, 8, 9, 60], ids="{} points of 8 dimensions".format)
+def test_the_spread_of_dense_scores_is_that_of_the_cosines(count: int) -> None:
+    random = np.random.default_rng(count)
+    rows = random.normal(0.3, 1.0, (count + 1, 8)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    nothing = SparseVector(np.zeros(0, np.uint32), np.zeros(0, np.float32))
+    spread = Spread([Point(uuid.UUID(int=number), row, nothing, {}) for number, row in enumerate(rows[1:])])
+    cosines = rows[1:].astype(np.float64) @ rows[0]
+    assert spread.of_dense(rows[0]) == pytest.approx((cosines.mean(), cosines.std()), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +268,32 @@ def test_arguments_out_of_range_are_wrong_usage(searcher: Searcher, wrong: dict[
         searcher.search("mill", **wrong)
 
 
+def test_a_version_may_be_opened_with_the_first_search(archive: Archive) -> None:
+    versions = archive.workspace.versions()
+    views = archive.home.root / "vectors" / "views"
+    before = set(views.iterdir())
+    searcher = Searcher(archive.workspace, at_once=False)
+    assert (searcher.version, searcher.embed(["mill"]).shape) == (versions.alias().version, (1, 384))  # type: ignore[union-attr]
+    assert set(views.iterdir()) == before, "nothing is opened yet"
+    with Searcher(archive.workspace) as other:
+        assert searcher.search("the mill") == other.search("the mill")
+    assert len(set(views.iterdir()) - before) == 1
+    searcher.close()
+    searcher.close()
+    assert set(views.iterdir()) == before
+    with pytest.raises(UsageError, match="closed"):
+        searcher.search("the mill")
+    with Searcher(archive.workspace, "v000099", at_once=False) as missing, pytest.raises(NotFoundError):
+        missing.search("the mill")
+
+
+def test_reading_ahead_changes_no_hit(archive: Archive) -> None:
+    with Searcher(archive.workspace) as plain, Searcher(archive.workspace) as prepared:
+        prepared.read_ahead()
+        for mode in SearchMode:
+            assert prepared.search("cider press pears", mode=mode) == plain.search("cider press pears", mode=mode)
+
+
 def test_filters_take_several_values_and_ranges(searcher: Searcher) -> None:
     hits = searcher.search("the mill", top=50, where={"document_key": AnyOf((LATER, MINUTES))})
     assert {hit.document["key"] for hit in hits} == {LATER, MINUTES}
@@ -254,6 +306,45 @@ def test_many_queries_embedded_together_find_what_each_finds_alone(searcher: Sea
     for query, vector in zip(queries, searcher.embed(queries), strict=True):
         together = searcher.search_with(query, vector, top=3, mode=SearchMode.HYBRID)
         assert [hit.point_id for hit in together] == [hit.point_id for hit in searcher.search(query, top=3)]
+
+
+@pytest.fixture(scope="module")
+def repetitive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searcher]:
+    """Five texts, two of them on more pages than a search takes from a side: one word for word, one nearly."""
+    workspace = make_workspace(tmp_path_factory.mktemp("repetitive") / "home")
+    workspace.home.inbox.mkdir(parents=True)
+    put(workspace, "copies.pdf", *[WINDMILL] * (DEPTH + 5))
+    put(workspace, "letters.pdf", *(f"{LETTER} Number {number}." for number in range(DEPTH + 5)))
+    put(workspace, "others.pdf", QUARRY, ORCHARD, LAVOIR)
+    assert ingest(workspace).decision == "promoted"
+    with Searcher(workspace) as opened:
+        assert opened.count() == 2 * (DEPTH + 5) + 3
+        yield opened
+
+
+@pytest.mark.parametrize("mode", [SearchMode.HYBRID, SearchMode.DENSE])
+@pytest.mark.parametrize("diversity", [0.0, 0.3])
+@pytest.mark.parametrize("query", [WINDMILL, LETTER])
+def test_doubles_do_not_leave_a_page_of_hits_short(
+    repetitive: Searcher, query: str, diversity: float, mode: SearchMode
+) -> None:
+    hits = repetitive.search(query, mode=mode, diversity=diversity)
+    assert hits[0].text.startswith(query)
+    assert sorted(hit.text[:20] for hit in hits) == sorted(
+        text[:20] for text in (WINDMILL, LETTER, QUARRY, ORCHARD, LAVOIR)
+    )
+    assert [len(hit.similar) for hit in hits if hit.text.startswith(LETTER)] == [DEPTH + 4]
+
+
+def test_limits_hold_further_down_as_well(repetitive: Searcher) -> None:
+    every = repetitive.search(WINDMILL, mode=SearchMode.DENSE)
+    assert repetitive.search(WINDMILL, mode=SearchMode.DENSE, min_score=every[1].score - 1e-6) == every[:2]
+    one_each = repetitive.search(WINDMILL, mode=SearchMode.DENSE, per_document=1)
+    assert Counter(hit.document["key"] for hit in one_each) == {
+        "inbox/copies.pdf": 1,
+        "inbox/letters.pdf": 1,
+        "inbox/others.pdf": 1,
+    }
 
 
 def test_a_version_that_is_not_live_can_be_searched(archive: Archive) -> None:

@@ -32,8 +32,8 @@ def changing(home: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(scope="session")
 def service(home: Workspace) -> Iterator[Service]:
-    """A service on loopback, without keys and without a limit on requests."""
-    with running(settings_of(home.home.root, requests_per_minute=0)) as found:
+    """A service on loopback, with a search process, without keys and without a limit on requests."""
+    with running(settings_of(home.home.root, requests_per_minute=0, search_process=True)) as found:
         yield found
 
 

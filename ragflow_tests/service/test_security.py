@@ -150,6 +150,9 @@ def test_a_proxy_on_this_machine_opens_the_archive_to_nobody(tmp_path: Path, sto
         assert here.get("/search", headers={"X-Forwarded-For": forwarded}).status_code == 401, forwarded
     for forwarded in ("127.0.0.1", "::1", "unknown", ""):
         assert here.get("/search", headers={"X-Forwarded-For": forwarded}).status_code == 200, forwarded
+    for last, status in (("192.0.2.7", 401), ("::1", 200)):
+        several = [("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-For", last)]
+        assert here.get("/search", headers=several).status_code == status, last
 
 
 @pytest.mark.parametrize(("host", "local"), [("LOCALHOST.", True), ("[::1]", True), ("::1", False), ("", False)])

@@ -257,6 +257,19 @@ class PointsContract:
                 assert hits and all(hit.payload == expected[hit.id] for hit in hits)
             assert [hit.payload for hit in reader.search_dense(points[0].dense, 5, None, ())] == [{}] * 5
 
+    def test_reading_ahead_changes_nothing_that_is_found(self, store: VersionStore) -> None:
+        points = make_points(30)
+        build(store, "v000001", points)
+        wanted = ("document_key", "page_number")
+        with store.open("v000001") as plain, store.open("v000001") as prepared:
+            prepared.read_ahead(wanted)
+            prepared.read_ahead(("nowhere",))
+            for fields in (wanted, ("nowhere",), ("text",), None):
+                before = plain.search_dense(points[0].dense, 30, None, fields)
+                assert before and prepared.search_dense(points[0].dense, 30, None, fields) == before
+        with pytest.raises(UsageError):
+            prepared.read_ahead(wanted)
+
     def test_points_that_are_known_are_scored_as_they_would_be_among_all(self, store: VersionStore) -> None:
         points = make_points(40)
         build(store, "v000001", points)

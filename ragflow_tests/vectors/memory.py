@@ -76,6 +76,9 @@ class MemoryShard:
 
 
 class MemoryReader(MemoryShard):
+    def read_ahead(self, fields: Sequence[str]) -> None:
+        self.opened()
+
     def retrieve(self, ids: Sequence[uuid.UUID], with_vectors: bool = True) -> list[Point]:
         points = self.opened()
         found = [copy.deepcopy(points[key]) for key in dict.fromkeys(ids) if key in points]
