@@ -265,8 +265,11 @@ class PointsContract:
             prepared.read_ahead(wanted)
             prepared.read_ahead(("nowhere",))
             for fields in (wanted, ("nowhere",), ("text",), None):
-                before = plain.search_dense(points[0].dense, 30, None, fields)
-                assert before and prepared.search_dense(points[0].dense, 30, None, fields) == before
+                before, after = (
+                    [(hit.id, hit.payload) for hit in reader.search_dense(points[0].dense, 30, None, fields)]
+                    for reader in (plain, prepared)
+                )
+                assert after == before and len(before) == 30
         with pytest.raises(UsageError):
             prepared.read_ahead(wanted)
 
