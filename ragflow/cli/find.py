@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import typer
 
 from ragflow.cli.console import emit, progress
 from ragflow.errors import CheckFailedError, UsageError
+from ragflow.pipeline.conditions import read_conditions
 from ragflow.pipeline.hits import Hit, SearchMode
 from ragflow.pipeline.judgements import read_queries
 from ragflow.pipeline.progress import report
@@ -23,9 +23,7 @@ from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.tracing import Link
 from ragflow.settings import load_settings
 from ragflow.store.atomic import write_bytes
-from ragflow.vectors.protocols import AnyOf, Between, Condition, Where
-
-_RANGE = re.compile(r"(-?[0-9.]+)?\.\.(-?[0-9.]+)?")
+from ragflow.vectors.protocols import Where
 
 
 class Level(StrEnum):
@@ -48,7 +46,7 @@ def search(
     """Search the live version."""
     if (query is None) == (queries is None) or (queries is None) != (run is None):
         raise UsageError("Give either a query, or both --queries and --run.", remedy="See `ragflow search --help`.")
-    conditions = _conditions(where or [])
+    conditions = read_conditions(where or [])
     with progress(), Searcher(load_settings().workspace()) as searcher:
         if query is not None:
             hits = searcher.search(
@@ -70,27 +68,6 @@ def search(
         {"run": str(run), "queries": len(asked), "lines": len(lines), "version": searcher.version},
         f"{len(asked)} queries answered from {searcher.version}; {len(lines)} lines in {run}.",
     )
-
-
-def _conditions(where: list[str]) -> dict[str, Condition]:
-    """Read conditions: ``language=fr``, several times for any of several values, ``page_number=2..5`` for a range."""
-    values: dict[str, list[str]] = {}
-    for entry in where:
-        key, sign, value = entry.partition("=")
-        if not sign or not key:
-            raise UsageError(f"--where {entry!r} is not key=value.", remedy="Example: --where language=fr")
-        values.setdefault(key, []).append(value)
-    return {key: _condition(given) for key, given in values.items()}
-
-
-def _condition(given: list[str]) -> Condition:
-    if all(value.isdigit() for value in given):
-        return int(given[0]) if len(given) == 1 else AnyOf(tuple(int(value) for value in given))
-    if len(given) > 1:
-        return AnyOf(tuple(given))
-    if ends := _RANGE.fullmatch(given[0]):
-        return Between(*(float(end) if end else None for end in ends.groups()))
-    return given[0]
 
 
 def _run_lines(

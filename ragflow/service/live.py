@@ -28,17 +28,15 @@ log = logging.getLogger(__name__)
 
 SPARE_AFTER_SECONDS = 5.0
 """When the process for the next version is started: not while one has just gone live."""
+FIRST_RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 30.0
+"""Opening a version that cannot be opened may hash all its files: it is tried ever more rarely, up to this."""
 
 
 class BeginProcess(Protocol):
     """Starts a process that will search a version; see :class:`ragflow.service.search_process.SearchProcess`."""
 
     def __call__(self, *, patient: bool) -> SearchProcess: ...
-
-
-FIRST_RETRY_SECONDS = 1.0
-LONGEST_RETRY_SECONDS = 30.0
-"""Opening a version that cannot be opened may hash all its files: it is tried ever more rarely, up to this."""
 
 
 class _Retry:

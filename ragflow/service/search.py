@@ -8,7 +8,7 @@ middle, the version stays open until the engine is done with it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated, Any
@@ -18,19 +18,20 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
 from ragflow.model.keys import Scope
+from ragflow.pipeline.conditions import read_conditions
 from ragflow.pipeline.hits import SearchMode
 from ragflow.pipeline.served import box_of
 from ragflow.service import schemas
 from ragflow.service.audit import AuditEntry
 from ragflow.service.examples import SEARCH, SEARCH_REQUEST
 from ragflow.service.metrics import Stopwatch
-from ragflow.service.problems import INVALID, MALFORMED, TOO_LARGE, ProblemError
+from ragflow.service.problems import MALFORMED, TOO_LARGE
 from ragflow.service.responses import answers, json_answer, lease
 from ragflow.service.schemas import FIELD, MAX_CONDITIONS, MAX_TOP, Range, SearchRequest
 from ragflow.service.search_tasks import Found, SearchTask, find
 from ragflow.service.security import identify, require
 from ragflow.service.state import ServiceState, state_of
-from ragflow.vectors.protocols import PAYLOAD_INDEXES, AnyOf, Between, Condition
+from ragflow.vectors.protocols import AnyOf, Between, Condition
 
 router = APIRouter(prefix="/api/v1", tags=["search"])
 
@@ -124,7 +125,7 @@ async def _from_address(
         list[Annotated[str, StringConstraints(pattern=CONDITION)]] | None,
         Query(
             max_length=MAX_CONDITIONS,
-            description="`key=value`, may be given several times; the same key again: any of its values.",
+            description="`key=value` or `key=1..20`, several times if need be; the same key again: any of its values.",
             examples=[["language=en"]],
         ),
     ] = None,
@@ -141,7 +142,7 @@ async def _from_address(
         query=query,
         top=top,
         mode=mode,
-        where=_read_conditions(where or []),
+        where={key: _as_asked(condition) for key, condition in read_conditions(where or []).items()},
         min_score=min_score,
         per_document=per_document,
         diversity=diversity,
@@ -149,24 +150,11 @@ async def _from_address(
     )
 
 
-def _read_conditions(entries: Sequence[str]) -> dict[str, Any]:
-    """Read ``key=value``: whole numbers and true/false are such, except in fields that hold names."""
-    found: dict[str, Any] = {}
-    for entry in entries:
-        key, _, text = entry.partition("=")
-        value: str | int | bool = text
-        if PAYLOAD_INDEXES.get(key) != "keyword":
-            if text.isascii() and text.isdigit() and len(text) < 16:
-                value = int(text)
-            elif text in ("true", "false"):
-                value = text == "true"
-        found.setdefault(key, []).append(value)
-    for key, values in found.items():
-        if len(values) == 1:
-            found[key] = values[0]
-        elif len({type(value) for value in values}) > 1 or isinstance(values[0], bool):
-            raise ProblemError(INVALID, f"where: the values of {key} are of different kinds.")
-    return found
+def _as_asked(condition: Condition) -> Any:
+    """Return a condition as the body of a request has it."""
+    if isinstance(condition, AnyOf):
+        return list(condition.values)
+    return {"from": condition.low, "to": condition.high} if isinstance(condition, Between) else condition
 
 
 def _answer(found: dict[str, Any]) -> Response:

@@ -5,7 +5,8 @@ answering of requests. So the service hands each search over a pair of sockets t
 view of the same version, and needs neither the embedding model nor the web.
 
 Nothing depends on that process. A search that it cannot take, or that it dies of, is done by the service itself. There
-is one process for each version that is served, so that opening the next one holds up no search in the one before.
+is one process for each version that is served, so that opening the next one holds up no search in the one before, and
+a spare one waits for the next.
 """
 
 from __future__ import annotations
@@ -107,8 +108,9 @@ class _Connection(asyncio.Protocol):
 
 
 class SearchProcess:
-    """A process that searches one version, once it is told which. :meth:`find` belongs to the event loop, the rest to
-    any other thread.
+    """A process that searches one version, once it is told which.
+
+    :meth:`find` belongs to the event loop, the rest to any other thread.
 
     Args:
         workspace: of the archive.

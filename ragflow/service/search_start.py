@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 
 def main() -> None:
@@ -22,7 +23,8 @@ def main() -> None:
     patiently(_import, niceness)
     from ragflow.service.search_worker import serve_searches
 
-    with socket.socket(fileno=descriptor) as connection:
+    # If the service dies while it is answered, there is nobody left to be told.
+    with socket.socket(fileno=descriptor) as connection, suppress(ConnectionError):
         serve_searches(connection)
 
 
@@ -32,7 +34,9 @@ def patiently(work: Callable[[], None], niceness: int) -> None:
 
     def nicely() -> None:
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
+            # Never less nice than this process is: that would not be allowed.
+            least = max(niceness, os.getpriority(os.PRIO_PROCESS, 0))
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), least)
             work()
         except BaseException as error:
             failed.append(error)

@@ -100,6 +100,10 @@ def test_conditions_narrow_the_hits(client: httpx.Client) -> None:
         params=[("query", "the"), ("mode", "dense"), *(("where", f"document_key={key}") for key in (SCAN, MINUTES))],
     )
     assert keys(again.json()) == keys(both)
+    ranged = client.get(SEARCH, params={"query": "the", "mode": "dense", "where": "page_number=3.."}).json()
+    assert [hit["page_number"] for hit in ranged["hits"]] == [
+        hit["page_number"] for hit in asked(client, "the", mode="dense", where={"page_number": {"from": 3}})["hits"]
+    ]
     third = client.get(SEARCH, params={"query": "the", "mode": "dense", "where": "page_number=3"}).json()
     assert {hit["page_number"] for hit in third["hits"]} == {3}
     assert asked(client, "the", where={"no_such_field": "x"})["hits"] == []
