@@ -62,6 +62,8 @@ class _Attempt(Generic[T]):
     number: int
     started: float | None = None
     """When a worker was first seen to be at it."""
+    died: bool = False
+    """Whether a worker has died of it already."""
 
     def is_overdue(self, limit: float) -> bool:
         return self.started is not None and time.monotonic() - self.started > limit + OVERDUE_SECONDS
@@ -133,7 +135,7 @@ class WorkerPool:
     ) -> Iterator[tuple[T, R | TaskFailure]]:
         """Run ``function`` on every task and yield (task, result) as results come, in no order.
 
-        A task that takes too long, or whose worker dies, gives a :class:`TaskFailure`; the others are not concerned.
+        A task that takes too long, or of which two workers die, gives a :class:`TaskFailure`; the others are not concerned.
         Ending the iteration early ends what is still running.
 
         Args:
@@ -161,7 +163,11 @@ class WorkerPool:
                         broken.append(attempt)
                     else:
                         result = self._result(future, seconds(attempt.task))
-                        yield attempt.task, result
+                        if isinstance(result, TaskFailure) and result.reason is Reason.WORKER_DIED and not attempt.died:
+                            # It may have been its neighbour's fault, or the system's, which was short of memory.
+                            waiting.insert(0, _Attempt(attempt.task, attempt.number, died=True))
+                        else:
+                            yield attempt.task, result
                 overdue = [f for f, a in running.items() if not f.done() and a.is_overdue(seconds(a.task))]
                 for future in overdue:
                     attempt = running.pop(future)
@@ -173,11 +179,13 @@ class WorkerPool:
                     if broken:
                         broken += running.values()
                     else:
-                        waiting += [_Attempt(attempt.task, attempt.number) for attempt in running.values()]
+                        waiting += [
+                            _Attempt(attempt.task, attempt.number, died=attempt.died) for attempt in running.values()
+                        ]
                     running.clear()
                     for attempt in broken:
                         if attempt.number < MAX_ATTEMPTS:
-                            waiting.append(_Attempt(attempt.task, attempt.number + 1))
+                            waiting.append(_Attempt(attempt.task, attempt.number + 1, died=attempt.died))
                         else:
                             yield attempt.task, TaskFailure(Reason.WORKER_DIED, "The workers cannot be kept running.")
         finally:

@@ -97,6 +97,7 @@ def perform(task: Task) -> int:
         "double": _double,
         "exit": _exit,
         "kill": _kill,
+        "kill once": _kill_once,
         "hang": _hang,
         "hang with child": _hang_with_child,
         "kill with child": _kill_with_child,
@@ -122,6 +123,14 @@ def _exit(task: Task) -> int:
 def _kill(task: Task) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+def _kill_once(task: Task) -> int:
+    try:
+        (Path(task.folder) / f"{task.number}").touch(exist_ok=False)
+    except FileExistsError:
+        return 2 * task.number
+    return _kill(task)
 
 
 def _hang(task: Task) -> int:

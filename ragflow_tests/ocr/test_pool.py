@@ -80,6 +80,13 @@ def test_a_dead_worker_costs_its_task(pool: WorkerPool, bad: Task, words: str) -
     assert_doubled(results, 40)
 
 
+def test_a_task_whose_worker_was_killed_by_others_is_done_by_the_next(pool: WorkerPool, tmp_path: Path) -> None:
+    tasks = [Task("kill once", number, str(tmp_path)) for number in range(4)]
+    results = run(pool, [*tasks, *doubles(20)])
+    assert [results[task] for task in tasks] == [0, 2, 4, 6]
+    assert_doubled(results, 20)
+
+
 def test_many_dead_workers(pool: WorkerPool) -> None:
     tasks = [Task("kill", number) if number % 3 == 0 else Task("double", number) for number in range(30)]
     results = run(pool, tasks, seconds=10)
