@@ -135,8 +135,8 @@ class WorkerPool:
     ) -> Iterator[tuple[T, R | TaskFailure]]:
         """Run ``function`` on every task and yield (task, result) as results come, in no order.
 
-        A task that takes too long, or of which two workers die, gives a :class:`TaskFailure`; the others are not concerned.
-        Ending the iteration early ends what is still running.
+        A task that takes too long, or of which two workers die, gives a :class:`TaskFailure`; the others are not
+        concerned. Ending the iteration early ends what is still running.
 
         Args:
             function: stands at the top level of a module, so that a worker can import it.
