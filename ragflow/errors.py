@@ -63,10 +63,6 @@ class IntegrityError(CheckFailedError):
     """Stored bytes no longer match the hash that was recorded for them."""
 
 
-class GateRefusedError(CheckFailedError):
-    """The gate refused a candidate; the live version is untouched."""
-
-
 class DependencyMissingError(RagflowError):
     """A system program or a data file that an engine needs is not installed."""
 
@@ -77,10 +73,4 @@ class ServiceUnavailableError(RagflowError):
     """Something outside the process did not answer; trying again may help."""
 
     exit_code = 5
-    transient = True
-
-
-class WorkerDiedError(RagflowError):
-    """A worker process ended without an answer (crash, out of memory, killed)."""
-
     transient = True

@@ -13,7 +13,6 @@ from typing import Any, get_args, get_type_hints
 import typer
 
 from ragflow.cli.main import app
-from ragflow.errors import RagflowError
 
 EXIT_CODES = {
     0: "done",
@@ -72,17 +71,6 @@ def _command(name: str, callback: Callable[..., Any]) -> list[str]:
     if rows:
         lines += ["", "| argument | default | meaning |", "|---|---|---|", *rows]
     return lines
-
-
-def known_exit_codes() -> set[int]:
-    """Return the exit codes that our errors use."""
-    codes: set[int] = set()
-    waiting = [RagflowError]
-    while waiting:
-        kind = waiting.pop()
-        codes.add(kind.exit_code)
-        waiting += kind.__subclasses__()
-    return codes
 
 
 if __name__ == "__main__":

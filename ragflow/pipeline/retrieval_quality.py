@@ -10,9 +10,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from ragflow.errors import BadInputError, IntegrityError
 from ragflow.model.batches import fold
 from ragflow.model.points import Float32Array
 from ragflow.model.questions import KNOWN_ITEM, Kind, Question
@@ -26,11 +23,6 @@ from ragflow.quality.readiness import Answer, Answers
 from ragflow.quality.retrieval import CUT, Place, score
 
 log = logging.getLogger(__name__)
-
-PROBES = 8
-"""Points by which a version shows which model made it."""
-SAME_MODEL = 0.99
-"""Least cosine between vectors that one model made of one text, in whatever precision."""
 
 
 def ask(
@@ -49,7 +41,7 @@ def ask(
     Raises:
         NotFoundError: there is no such version, or nothing is live.
         IntegrityError: the version is damaged.
-        UsageError: the version was made by a model whose vectors have another length; see :func:`same_model`.
+        UsageError: the version was made by a model whose vectors have another length.
     """
     with Searcher(workspace, version) as searcher:
         documents = {target.document_key for question in questions for target in question.targets}
@@ -105,36 +97,6 @@ def _place(payload: Mapping[str, Any]) -> Place:
     """Say where a hit stands; a payload that was tampered with stands nowhere, and other checks name it."""
     page = payload.get("page_number")
     return str(payload.get("document_key")), page if isinstance(page, int) else 0
-
-
-def same_model(workspace: Workspace, version: str) -> bool:
-    """Whether a version can be asked to compare with: the embedding model that is configured now made its vectors.
-
-    Some of its texts are embedded again and held against the vectors that it has for them. True if it has no points,
-    False if it is damaged: what is to take its place must not fail for that.
-
-    Raises:
-        NotFoundError: there is no such version.
-    """
-    if workspace.versions().settings(version).dimension != workspace.dense().dimension:
-        return False
-    try:
-        with workspace.versions().open(version) as reader:
-            points = next(reader.scroll(PROBES), [])
-    except IntegrityError as error:
-        log.warning("a damaged version is not asked", extra={"version": version, "problem": error.message})
-        return False
-    texts = [str(point.payload.get("text")) for point in points]
-    try:
-        dense = workspace.dense().encode(texts)
-    except BadInputError:
-        # A text that is too long for this model was cut for another one.
-        return False
-    sparse = workspace.sparse().encode(texts, [str(point.payload.get("language")) for point in points])
-    return all(
-        float(np.dot(point.dense, vector)) >= SAME_MODEL and np.array_equal(point.sparse.indices, terms.indices)
-        for point, vector, terms in zip(points, dense, sparse, strict=True)
-    )
 
 
 def documents_in(workspace: Workspace, record: VersionRecord) -> frozenset[str]:

@@ -73,15 +73,6 @@ def tables_intact(damage: Mapping[str, str], asset: str, batch: str) -> Verdict:
     )
 
 
-def quarantine_rows(documents: pa.Table) -> list[dict[str, str]]:
-    """Return a small table of the documents that cannot be opened, with the reason."""
-    return [
-        {"document": row["document_key"], "reason": row["reason"], "detail": row["detail"] or ""}
-        for row in documents.to_pylist()
-        if row["reason"]
-    ]
-
-
 def is_missing_by_design(reason: str | None) -> bool:
     """Whether a document has no stored bytes for a reason that the ledger already tells."""
     return reason in {Reason.SOURCE_CHANGED, Reason.UNREADABLE, Reason.OUTSIDE_SOURCE, Reason.FORGOTTEN}

@@ -49,11 +49,6 @@ def check_version_name(version: str) -> str:
     return version
 
 
-def version_name(number: int) -> str:
-    """Return the name of the version with this number (1 to 999,999)."""
-    return check_version_name(f"v{number:06d}")
-
-
 def check_live(live: str | None, expected: str | None) -> None:
     """Raise CheckFailedError unless what is live (None: nothing) is what the caller expects."""
     if live != expected:

@@ -15,7 +15,7 @@ from ragflow.model.points import Point, SparseVector
 from ragflow.model.questions import GOLDEN, KNOWN_ITEM, Question, RetrievalOptions, Target
 from ragflow.model.verdicts import Outcome, Verdict
 from ragflow.pipeline.questions import known_items
-from ragflow.pipeline.retrieval_quality import ask, documents_in, same_model
+from ragflow.pipeline.retrieval_quality import ask, documents_in
 from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.workspace import Workspace
 from ragflow.quality.readiness import Answers, canary_verdicts, retrieval_verdicts
@@ -248,26 +248,6 @@ def test_canaries_through_the_alias(town: Town) -> None:
         versions.move_alias("v000002", expected="v000041", moved_at=MOVED_AT)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.FAIL, Outcome.PASS, Outcome.FAIL]
     assert verdicts[2].rows
-
-
-def test_the_model_of_a_version_is_told_by_its_vectors(town: Town) -> None:
-    assert same_model(town.workspace, "v000001")
-    for version, change in (("v000053", shuffled), ("v000054", without_terms)):
-        town.build(version, change)
-        assert not same_model(town.workspace, version)
-    versions = town.workspace.versions()
-    with versions.create("v000051", replace(versions.settings("v000001"), dimension=16)) as writer:
-        writer.finish()
-    assert not same_model(town.workspace, "v000051")
-    with versions.create("v000052", versions.settings("v000001")) as writer:
-        writer.finish()
-    assert same_model(town.workspace, "v000052"), "nothing speaks against it"
-
-
-def test_a_damaged_version_is_not_asked_about_its_model(copied: Archive) -> None:
-    shard = copied.home.vectors / "versions" / "v000002" / "shard"
-    max((path for path in shard.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size).unlink()
-    assert not same_model(copied.workspace, "v000002")
 
 
 def test_documents_of_a_version(archive: Archive) -> None:

@@ -10,7 +10,6 @@ import pytest
 from ragflow.errors import BadInputError, UsageError
 from ragflow.model.points import Point, SparseVector
 from ragflow.vectors.checking import MAX_PAYLOAD_DEPTH, check_points
-from ragflow.vectors.folders import version_name
 from ragflow.vectors.protocols import CollectionSettings
 from ragflow_tests.vectors.builders import DIMENSION, make_points
 
@@ -90,13 +89,6 @@ def test_every_setting_is_in_the_fingerprint() -> None:
     parts = CollectionSettings(dimension=4).fingerprint_parts()
     assert set(parts) == {"dimension", "hnsw_m", "hnsw_ef_construct", "index_from_points", "distance"}
     assert CollectionSettings(dimension=4, hnsw_m=17).fingerprint_parts() != parts
-
-
-def test_names_of_versions() -> None:
-    assert version_name(7) == "v000007"
-    for number in (-1, 1_000_000):
-        with pytest.raises(UsageError):
-            version_name(number)
 
 
 def test_later_settings_leave_older_archives_as_they_are() -> None:
