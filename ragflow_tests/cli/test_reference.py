@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ragflow.cli.reference import EXIT_CODES, known_exit_codes, reference
+from ragflow.cli.reference import EXIT_CODES, reference
+from ragflow.errors import RagflowError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -14,4 +15,7 @@ def test_document_is_current() -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    assert known_exit_codes() <= set(EXIT_CODES)
+    kinds = [RagflowError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    assert {kind.exit_code for kind in kinds} <= set(EXIT_CODES)
