@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from ragflow.defs.failures import translated
-from ragflow.errors import BadInputError, IncompleteError, ServiceUnavailableError, WorkerDiedError
+from ragflow.errors import BadInputError, IncompleteError, ServiceUnavailableError
 from ragflow.pipeline.stages import STAGES
 from ragflow_tests.defs.archive import Archive, event_types, failed_checks, failure_of, flip, materialized
 from ragflow_tests.defs.conftest import FERRY, KILN
@@ -102,7 +102,6 @@ def test_an_error_that_will_not_go_away_is_not_retried(empty: Archive) -> None:
     ("error", "retried"),
     [
         (ServiceUnavailableError("The lock is held."), True),
-        (WorkerDiedError("A worker was killed."), True),
         (BadInputError("The folder is not there."), False),
         (ValueError("a defect of ours"), False),
         (MemoryError(), False),
