@@ -122,13 +122,13 @@ def run(bench: Bench) -> Iterator[Figure]:
                 runs.setdefault(kind, []).append(user.run(questions.distinct(many), pace, moves))
         say(f"{NAME}: {clients} clients who repeat queries")
         repeated = user.run(questions.repeated(many))
-        memory = process.memory_info()
+        memory = [one.memory_info() for one in (process, *process.children())]
     yield from _figures(archive, clients, runs, repeated)
     yield Figure(
         NAME,
-        "resident memory of the service after all runs",
-        f"{memory.rss / MEGABYTE:.0f} MB, of which {(memory.rss - memory.shared) / MEGABYTE:.0f} MB its own",
-        memory.rss / MEGABYTE,
+        "resident memory of the service and of the processes beside it, after all runs",
+        " + ".join(f"{one.rss / MEGABYTE:.0f} MB ({(one.rss - one.shared) / MEGABYTE:.0f} its own)" for one in memory),
+        sum(one.rss for one in memory) / MEGABYTE,
     )
 
 
@@ -173,7 +173,7 @@ def _figures(archive: Archive, clients: int, runs: dict[str, list[Run]], repeate
     share = first.clients_cpu / first.seconds / (os.cpu_count() or 1)
     yield Figure(
         NAME,
-        "CPU time of one request: the service / the clients, with their share of all cores",
+        "CPU time of one request: the service with its search process / the clients, with their share of all cores",
         f"{cpu:.1f} ms / {of_clients:.1f} ms ({share:.0%})",
         cpu,
     )
@@ -346,8 +346,11 @@ class Clients:
         )
 
     def _cpu(self) -> float:
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
+        """Return the seconds of CPU that the service has taken, with all processes that it has or had."""
+        own = self.process.cpu_times()
+        beside = [child.cpu_times() for child in self.process.children()]
+        ended = own.children_user + own.children_system
+        return float(own.user + own.system + ended + sum(times.user + times.system for times in beside))
 
     def _sources(self) -> dict[str, float]:
         """Return how many vectors of queries were kept, joined or computed, as the service counts them."""
