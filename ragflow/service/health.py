@@ -18,7 +18,7 @@ from ragflow.service.metrics import CONTENT_TYPE, Stopwatch
 from ragflow.service.problems import ProblemError
 from ragflow.service.responses import Responses, answers, json_answer, lease
 from ragflow.service.schemas import AliveAnswer, HealthAnswer
-from ragflow.service.search_tasks import SearchTask, find
+from ragflow.service.search_tasks import SearchTask
 from ragflow.service.security import require
 from ragflow.service.state import ServiceState, state_of
 from ragflow.store.verifications import verification_store
@@ -73,14 +73,7 @@ async def _engine(state: ServiceState) -> dict[str, Any]:
         with ExitStack() as held:
             searcher = held.enter_context(lease(state))
             task = SearchTask(PROBE, await state.embedder.embed(searcher, PROBE), 1, SearchMode.HYBRID)
-
-            def work() -> None:
-                with held.pop_all():
-                    find(searcher, state.workspace.home.absences, task)
-
-            process = state.live.process(searcher.version)
-            if process is None or await process.find(task) is None:
-                await state.quickly(work)
+            await state.find(held, searcher, task)
     except ProblemError as error:
         return _part(False, None, "an answer", f"{error.detail} {error.remedy}".strip())
     except RagflowError as error:

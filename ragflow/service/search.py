@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -28,7 +29,7 @@ from ragflow.service.metrics import Stopwatch
 from ragflow.service.problems import MALFORMED, TOO_LARGE
 from ragflow.service.responses import answers, json_answer, lease
 from ragflow.service.schemas import FIELD, MAX_CONDITIONS, MAX_TOP, Range, SearchRequest
-from ragflow.service.search_tasks import Found, SearchTask, find
+from ragflow.service.search_tasks import Found, SearchTask
 from ragflow.service.security import identify, require
 from ragflow.service.state import ServiceState, state_of
 from ragflow.vectors.protocols import AnyOf, Between, Condition
@@ -67,16 +68,9 @@ async def searched(state: ServiceState, asked: SearchRequest, caller: str) -> di
             asked.per_document,
             asked.diversity,
         )
-        process = state.live.process(version)
-        found = await process.find(task) if process is not None else None
-        if found is None or (asked.words and found.count):
-
-            def work() -> Found:
-                with held.pop_all():  # from here on it is this thread that holds the version
-                    here = found or find(searcher, state.workspace.home.absences, task)
-                    return _with_words(state, version, asked.query, here) if asked.words else here
-
-            found = await state.quickly(work)
+        found = await state.find(held, searcher, task)
+    if asked.words and found.count:
+        found = await state.quickly(partial(_with_words, state, version, asked.query, found))
     state.metrics.stages_done(stages | found.stages)
     took_ms = round(watch.seconds * 1000, 2)
     if state.audit is not None:

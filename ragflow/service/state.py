@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,7 @@ from ragflow.model.releases import ReleaseRecord
 from ragflow.model.service import ServiceOptions
 from ragflow.pipeline.page_images import PageRenderer
 from ragflow.pipeline.page_tables import PageTables
+from ragflow.pipeline.searching import Searcher
 from ragflow.pipeline.served import Kept, ServedVersion, release_of
 from ragflow.pipeline.workspace import Workspace
 from ragflow.service.audit import AuditLog, audit_log
@@ -30,6 +31,7 @@ from ragflow.service.live import LiveCollection
 from ragflow.service.metrics import Metrics
 from ragflow.service.query_embedding import QueryEmbedder
 from ragflow.service.search_process import SearchProcess
+from ragflow.service.search_tasks import Found, SearchTask, find
 from ragflow.settings import Settings
 from ragflow.store.forgotten import Kind
 from ragflow.store.page_images import PageImageStore
@@ -111,6 +113,24 @@ class ServiceState:
     @property
     def options(self) -> ServiceOptions:
         return self.settings.service
+
+    async def find(self, held: ExitStack, searcher: Searcher, task: SearchTask) -> Found:
+        """Search in the process that does so for this version, or else in a thread.
+
+        Args:
+            held: the lease on the version; it is handed over to the thread, which may outlive the request.
+
+        Raises:
+            RagflowError: the query or a condition cannot be used, or the engine fails.
+        """
+        process = self.live.process(searcher.version)
+        found = await process.find(task) if process is not None else None
+
+        def work() -> Found:
+            with held.pop_all():
+                return find(searcher, self.workspace.home.absences, task)
+
+        return await self.quickly(work) if found is None else found
 
     async def quickly(self, work: Callable[[], T]) -> T:
         """Run a search, or what is as quick, in a thread; few at a time, or they get in each other's way."""
